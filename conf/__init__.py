@@ -1,0 +1,1 @@
+"""The Hydra tree: names classes by path, imports nothing of the house."""
