@@ -1,0 +1,106 @@
+"""BatchTradingEnv: N episodes as one gymnasium VectorEnv, one compiled call a step.
+
+Episode i of `reset(seed=s)` walks exactly as `TradingEnv.reset(seed=s + i)`. Knows the market only through `episodes`.
+"""
+
+from typing import Any, Unpack
+
+import numpy as np
+from gymnasium.vector import AutoresetMode, VectorEnv
+from gymnasium.vector.utils import batch_space
+from numpy.typing import NDArray
+
+from ..market.bars import Bars
+from .episodes import EQUITY, LENGTH, PARALLEL_FROM, RETURN, TERMINATED, TRUNCATED, Step
+from .rewards import PARTS
+from .setup import EnvKeywords, EnvSetup
+
+
+class BatchTradingEnv(VectorEnv[NDArray[np.float32], NDArray[Any], NDArray[Any]]):
+    """N trading episodes on the same bars, stepped together.
+
+    `autoreset`: "SAME_STEP" (default; the last observation stands in `infos["final_obs"]`) or "NEXT_STEP".
+    `copy` True: every array returned is the caller's own. False: two buffers take turns, so an array stays intact
+    during the next step and is overwritten in the one after it. `parts` True adds `infos["reward_parts"]` (N, 4).
+    Ended episodes report `infos["episode"]`: return `r`, length `l`, final `equity`, and the sum of each reward part.
+    """
+
+    def __init__(
+        self,
+        bars: Bars,
+        num_envs: int,
+        *,
+        autoreset: str = "SAME_STEP",
+        copy: bool = True,
+        parts: bool = False,
+        **keywords: Unpack[EnvKeywords],
+    ) -> None:
+        if autoreset not in ("SAME_STEP", "NEXT_STEP"):
+            raise ValueError(f"autoreset {autoreset!r} must be 'SAME_STEP' or 'NEXT_STEP'")
+        self.setup = EnvSetup(**keywords)
+        self.episodes = self.setup.episodes(bars, num_envs, autoreset == "SAME_STEP")
+        self.num_envs = num_envs
+        self.metadata = {"autoreset_mode": AutoresetMode[autoreset], "render_modes": []}
+        self.single_observation_space = self.setup.observation_space()
+        self.single_action_space = self.setup.action_space()
+        self.observation_space = batch_space(self.single_observation_space, num_envs)
+        self.action_space = batch_space(self.single_action_space, num_envs)
+        self.parallel = num_envs >= PARALLEL_FROM
+        self._copy, self._parts = copy, parts
+        self._buffers = [self.episodes.fresh_step() for _ in range(0 if copy else 2)]
+        self._last = np.empty((0, 0), np.float32)
+        self._started = False
+
+    def reset(
+        self, *, seed: int | list[int | None] | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[NDArray[np.float32], dict[str, Any]]:
+        """Begin all episodes (or those of `options["reset_mask"]`); `options["start"]` names the first bar observed."""
+        if isinstance(seed, list):
+            raise ValueError("a batch is seeded by one number: episode i gets seed + i")
+        if seed is not None or not self._started:
+            super().reset(seed=seed)
+            self.episodes.seed(seed if seed is not None else int(self.np_random.integers(0, 2**63)))
+        given = options or {}
+        mask = np.asarray(given.get("reset_mask", np.ones(self.num_envs, np.bool_)), np.bool_)
+        starts = np.broadcast_to(np.asarray(given.get("start", -1), np.int64), (self.num_envs,))
+        observations = self._next().observations
+        if self._started and not mask.all():
+            observations[:] = self._last
+        self.episodes.reset(observations, mask, starts)
+        self._started, self._last = True, observations
+        return observations, {}
+
+    def step(
+        self, actions: NDArray[Any]
+    ) -> tuple[NDArray[np.float32], NDArray[Any], NDArray[np.bool_], NDArray[np.bool_], dict[str, Any]]:
+        """Walk every episode one bar; `actions` (N,) or (N, 1)."""
+        if not self._started:
+            raise ValueError("call reset before the first step")
+        exposures = self.setup.exposures(actions, self.num_envs)
+        step = self._next()
+        ended = self.episodes.step(exposures, step, self.parallel)
+        self._last = step.observations
+        infos: dict[str, Any] = {"reward_parts": self.episodes.running.parts.copy()} if self._parts else {}
+        if ended:
+            self._report(step, infos)
+        return step.observations, step.rewards, step.ends == TERMINATED, step.ends == TRUNCATED, infos
+
+    def _report(self, step: Step, infos: dict[str, Any]) -> None:
+        over = step.ends != 0
+        sums = np.where(over[:, None], step.final_sums, 0.0)
+        infos["episode"] = {
+            "r": sums[:, RETURN],
+            "l": sums[:, LENGTH].astype(np.int64),
+            "equity": sums[:, EQUITY],
+        }
+        infos["episode"] |= {name: sums[:, k] for k, name in enumerate(PARTS)}
+        infos["_episode"] = over
+        if self.metadata["autoreset_mode"] == AutoresetMode.SAME_STEP:
+            infos["final_obs"] = np.where(over[:, None], step.finals, np.float32(0.0))
+            infos["_final_obs"] = over
+
+    def _next(self) -> Step:
+        if self._copy:
+            return self.episodes.fresh_step()
+        self._buffers.reverse()
+        return self._buffers[0]

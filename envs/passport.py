@@ -1,0 +1,171 @@
+"""The passport as the desk sees it: write one from a trained network, load one and prove it on golden bars.
+
+A loaded passport holds all that stands between a bar and an order: policy, observation, instrument, costs, limits,
+interval. Whoever evaluates, storms or trades a policy begins here. Reads no clock: callers say what time it is.
+"""
+
+import logging
+from dataclasses import asdict, dataclass, replace
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..agents.frozen import GOLDEN, GRAPH, FrozenPolicy, PassportError
+from ..agents.seal import whole_folder
+from ..market.bars import INTERVALS, Bars
+from ..market.costs import Costs
+from ..market.limits import Limits
+from ..market.orders import Instrument
+from ..market.terms import Terms, terms_of
+from .desk import Desk
+from .features import code_digest, feature_matrix
+from .golden import Golden, record_golden, replay_golden
+from .observation import ObservationSpec
+from .past import Past, Tabled
+
+if TYPE_CHECKING:
+    from torch import nn
+
+STAGES = ("paper",)  # where a freshly exported policy may run; promotion may allow more
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Terrain:
+    """What a policy was trained to trade, apart from its bars: the part of a passport that config decides."""
+
+    spec: ObservationSpec
+    instrument: Instrument
+    costs: Costs
+    limits: Limits
+    interval: str
+    action: str = "box"
+    dead_band: float = 0.02
+
+    @property
+    def terms(self) -> Terms:
+        """The same as one row of numbers for kernels."""
+        return terms_of(self.instrument, self.costs, self.limits, self.dead_band)
+
+    def with_limits(self, limits: Limits) -> "Terrain":
+        """The same terrain under other limits (paper and stress run `live` ones)."""
+        return replace(self, limits=limits)
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "observation": {**self.spec.to_json(), "columns": list(self.spec.columns), "digest": self.spec.digest},
+            "instrument": self.instrument.to_json(),
+            "costs": asdict(self.costs),
+            "limits": asdict(self.limits),
+            "interval": self.interval,
+            "action": {"kind": self.action, "dead_band": self.dead_band},
+        }
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> "Terrain":
+        observation = {k: v for k, v in data["observation"].items() if k not in ("columns", "digest")}
+        return cls(
+            ObservationSpec.from_json(observation),
+            Instrument.from_json(data["instrument"]),
+            Costs(**data["costs"]),
+            Limits(**data["limits"]),
+            data["interval"],
+            data["action"]["kind"],
+            data["action"]["dead_band"],
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class Passport:
+    """A verified passport: the policy, and the terrain it may trade on."""
+
+    policy: FrozenPolicy
+    terrain: Terrain
+
+    @property
+    def manifest(self) -> dict[str, Any]:
+        return self.policy.manifest
+
+    def desk(self, past: Past | None = None) -> Desk:
+        """A fresh desk as the policy knows it."""
+        return Desk(self.terrain.spec, self.terrain.terms, INTERVALS[self.terrain.interval], past)
+
+
+def export_passport(
+    network: "nn.Module",
+    folder: str | Path,
+    terrain: Terrain,
+    bars: Bars,
+    *,
+    name: str,
+    created_at: datetime,
+    training: dict[str, Any],
+    origin: dict[str, Any] | None = None,
+    evidence: dict[str, Any] | None = None,
+    memory: dict[str, Any] | None = None,
+    past: Tabled | None = None,
+    expires_at: datetime | None = None,
+    stages: tuple[str, ...] = STAGES,
+    signing_key: bytes | None = None,
+) -> Path:
+    """Write a sealed passport, whole or not at all. `bars` are the training slice: golden bars and reference columns.
+
+    `training` says what it learnt from, `origin` holds git commit and lock hash, `memory` pins the past it looks at.
+    """
+    from ..agents.export import export_graph, graph_facts, reference_of, seal  # torch, needed to export only
+
+    if bars.interval != terrain.interval:
+        raise ValueError(f"the bars are {bars.interval}, the policy lives at {terrain.interval}")
+    with whole_folder(Path(folder)) as draft:
+        export_graph(network, draft / GRAPH, terrain.spec.width)
+        policy = FrozenPolicy.from_graph(draft / GRAPH)
+        golden = record_golden(policy, bars, terrain.spec, terrain.terms, terrain.action, past)
+        np.savez(draft / GOLDEN, **golden.arrays())  # type: ignore[arg-type]  # numpy types savez too narrowly
+        rows = feature_matrix(bars, terrain.spec.market)
+        np.savez(draft / "reference.npz", **reference_of(rows[np.isfinite(rows).all(axis=1)]))  # type: ignore[arg-type]  # as above
+        manifest = {
+            "name": name,
+            "created_at": created_at.isoformat(),
+            "expires_at": None if expires_at is None else expires_at.isoformat(),
+            "stages": list(stages),
+            "graph": graph_facts(draft / GRAPH),
+            "features": {"digest": code_digest()},
+            "training": training,
+            "memory": memory,
+            "evidence": evidence,
+            **(origin or {}),
+            **terrain.to_json(),
+        }
+        seal(draft, manifest, signing_key)
+    return Path(folder)
+
+
+def load_passport(folder: str | Path, *, now: datetime | None = None, public_key: bytes | None = None) -> Passport:
+    """Verify and load: seal, manifest, graph, expiry, golden rows by the policy, golden bars by this desk.
+
+    Raises PassportError in one sentence that names what differs.
+    """
+    policy = FrozenPolicy.load(folder, now=now, public_key=public_key)
+    manifest = policy.manifest
+    try:
+        terrain = Terrain.from_json(manifest)
+    except (KeyError, TypeError, ValueError) as error:
+        raise PassportError(f"passport {folder}: its manifest does not describe a terrain ({error})") from error
+    if terrain.spec.digest != manifest["observation"].get("digest"):
+        raise PassportError(f"passport {folder}: its observation is not the one that its digest names")
+    if manifest.get("features", {}).get("digest") != code_digest():
+        log.warning("passport %s was made by other feature code; its golden bars decide", folder)
+    difference = replay_golden(_golden(Path(folder), terrain.interval), terrain.spec, terrain.terms, terrain.action)
+    if difference is not None:
+        raise PassportError(f"passport {folder}: {difference}")
+    return Passport(policy, terrain)
+
+
+def _golden(folder: Path, interval: str) -> Golden:
+    try:
+        with np.load(folder / GOLDEN, allow_pickle=False) as file:
+            return Golden.from_arrays(interval, {name: file[name] for name in file.files})
+    except (OSError, ValueError, KeyError) as error:
+        raise PassportError(f"passport {folder}: {GOLDEN} cannot be read: {error}") from error

@@ -1,0 +1,102 @@
+"""TradingEnv: one episode of one instrument as a gymnasium Env, bit for bit a row of BatchTradingEnv."""
+
+from typing import Any, SupportsFloat, Unpack
+
+import gymnasium
+import numpy as np
+from numpy.typing import NDArray
+
+from ..market.bars import Bars
+from ..market.ledger import Account
+from ..market.limits import State
+from ..market.orders import Instrument
+from .episodes import AT, FILLED, ORDERED, TERMINATED, TRUNCATED
+from .rewards import PARTS
+from .setup import EnvKeywords, EnvSetup
+
+
+class TradingEnv(gymnasium.Env[NDArray[np.float32], Any]):
+    """Trade recorded bars. `TradingEnv(bars)` is complete; `EnvSetup` says what else can be set.
+
+    The observation at the close of bar t belongs to the action that trades at the open of bar t + 1, and the reward
+    spans both closes. `reset(options={"start": i})` makes bar i the first one observed.
+
+    >>> env = TradingEnv(bars)                                   # doctest: +SKIP
+    >>> observation, info = env.reset(seed=7)                    # doctest: +SKIP
+    >>> observation, reward, terminated, truncated, info = env.step(np.array([0.5]))   # doctest: +SKIP
+    """
+
+    metadata: dict[str, Any] = {"render_modes": []}  # noqa: RUF012  # gymnasium's own convention
+
+    def __init__(self, bars: Bars, *, render_mode: str | None = None, **keywords: Unpack[EnvKeywords]) -> None:
+        if render_mode is not None:
+            raise ValueError(f"render_mode {render_mode!r}: a report shows an episode, the environment draws nothing")
+        self.render_mode = None
+        self.bars = bars
+        self.setup = EnvSetup(**keywords)
+        self.episodes = self.setup.episodes(bars, 1, same_step=False)
+        self.observation_space = self.setup.observation_space()
+        self.action_space = self.setup.action_space()
+        self._lot = (self.setup.instrument or Instrument()).lot
+        self._step = self.episodes.fresh_step()
+        self._running = False
+        self._seeded = False
+
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[NDArray[np.float32], dict[str, Any]]:
+        """Begin an episode; everything of the last one is rebuilt."""
+        super().reset(seed=seed)
+        if seed is not None or not self._seeded:
+            self.episodes.seed(seed if seed is not None else int(self.np_random.integers(0, 2**63)))
+            self._seeded = True
+        unknown = set(options or {}) - {"start"}
+        if unknown:
+            raise ValueError(f"reset has no option {', '.join(sorted(unknown))}; it has start")
+        start = np.array([(options or {}).get("start", -1)], np.int64)
+        observation = np.empty((1, self.episodes.width), np.float32)
+        self.episodes.reset(observation, np.ones(1, np.bool_), start)
+        self._running = True
+        return observation[0], self._info()
+
+    def step(self, action: Any) -> tuple[NDArray[np.float32], SupportsFloat, bool, bool, dict[str, Any]]:
+        """Trade one bar towards `action`."""
+        if not self._running:
+            raise ValueError("the episode is over: call reset before the next step")
+        exposure = self.setup.exposures(action, 1)
+        step = self._step._replace(observations=np.empty((1, self.episodes.width), np.float32))
+        self.episodes.step(exposure, step, parallel=False)
+        end, running = int(step.ends[0]), self.episodes.running
+        self._running = end == 0
+        info = self._info()
+        info["reward_parts"] = dict(zip(PARTS, running.parts[0].tolist(), strict=True))
+        info["order_lots"], info["filled_lots"] = int(running.lots[0, ORDERED]), int(running.lots[0, FILLED])
+        return step.observations[0], float(step.rewards[0]), end == TERMINATED, end == TRUNCATED, info
+
+    @property
+    def account(self) -> Account:
+        """The account as it stands at the last close."""
+        return self.episodes.account(0)
+
+    @property
+    def index(self) -> int:
+        """The bar whose close was observed last."""
+        return int(self.episodes.running.clock[0, AT])
+
+    def _info(self) -> dict[str, Any]:
+        account = self.account
+        t = self.index
+        close = float(self.bars.close[t])
+        value = account.lots * self._lot * close
+        return {
+            "index": t,
+            "closed_at": int(self.bars.opened_at[t]) + self.bars.interval_ms - 1,
+            "close": close,
+            "equity": account.equity,
+            "lots": account.lots,
+            "exposure": float(value / account.equity) if account.equity > 0 else 0.0,
+            "fees": account.fees,
+            "funding": account.funding,
+            "state": State(account.state).name,
+            "ruin": account.ruin,
+        }
