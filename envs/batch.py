@@ -40,6 +40,7 @@ class BatchTradingEnv(VectorEnv[NDArray[np.float32], NDArray[Any], NDArray[Any]]
         self.setup = EnvSetup(**keywords)
         self.episodes = self.setup.episodes(bars, num_envs, autoreset == "SAME_STEP")
         self.num_envs = num_envs
+        self.render_mode = None
         self.metadata = {"autoreset_mode": AutoresetMode[autoreset], "render_modes": []}
         self.single_observation_space = self.setup.observation_space()
         self.single_action_space = self.setup.action_space()

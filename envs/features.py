@@ -38,10 +38,10 @@ FEATURES: dict[str, Feature] = {
     "return_5": Feature(_RETURN, _ring(6), 6),
     "return_20": Feature(_RETURN, _ring(21), 21),
     "volatility_20": Feature(_VOLATILITY, 1 + _ring(20), 21),
-    "volatility_ratio": Feature(_VOLATILITY_RATIO, 1 + _ring(60), 61),
+    "volatility_ratio": Feature(_VOLATILITY_RATIO, 1 + _ring(48), 49),
     "atr_14": Feature(_ATR, 3, 60),
     "rsi_14": Feature(_RSI, 4, 60),
-    "ema_ratio": Feature(_EMA_RATIO, 3, 80),
+    "ema_ratio": Feature(_EMA_RATIO, 3, 60),
     "donchian_20": Feature(_DONCHIAN, 2 * _ring(20), 20),
     "volume_surge_20": Feature(_SURGE, _ring(20), 20),
 }
@@ -55,6 +55,13 @@ def warm_up(names: tuple[str, ...]) -> int:
 def code_digest() -> str:
     """sha256 of this file: the code that makes the columns, as a passport pins it."""
     return hashlib.sha256(Path(__file__).read_bytes()).hexdigest()
+
+
+def describe(name: str) -> str:
+    """One sentence about a market column, from its kernel's docstring."""
+    feature = _feature(name)
+    about = " ".join((_KERNELS[feature.kind].__doc__ or "").split()).split(" State: ")[0].rstrip(".")
+    return f"{about}; {feature.warm_up} bars to warm up."
 
 
 def feature_matrix(bars: Bars, names: tuple[str, ...]) -> NDArray[np.float32]:
@@ -171,7 +178,7 @@ def _update(kind: int, state: State, bar: Bar) -> float:
 
 @inlined_kernel
 def log_return(state: State, bar: Bar) -> float:
-    """log(close / close of `window` bars ago); the ring holds window + 1 closes."""
+    """log(close / close as many bars ago as the name says). State: a ring of one close more."""
     _push(state, bar.close)
     return math.log(bar.close / _oldest(state))
 
@@ -294,3 +301,15 @@ def _mean_square(ring: State, newest: int) -> float:
         value = float(ring[_HEAD + (int(ring[1]) - 1 - i + size) % size])
         total += value * value
     return total / count if count > 0 else 0.0
+
+
+_KERNELS = {
+    _RETURN: log_return,
+    _VOLATILITY: volatility,
+    _VOLATILITY_RATIO: volatility_ratio,
+    _ATR: average_true_range,
+    _RSI: relative_strength,
+    _EMA_RATIO: ema_ratio,
+    _DONCHIAN: donchian_place,
+    _SURGE: volume_surge,
+}

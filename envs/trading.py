@@ -8,9 +8,9 @@ from numpy.typing import NDArray
 
 from ..market.bars import Bars
 from ..market.ledger import Account
-from ..market.limits import State
 from ..market.orders import Instrument
 from .episodes import AT, FILLED, ORDERED, TERMINATED, TRUNCATED
+from .info import account_info
 from .rewards import PARTS
 from .setup import EnvKeywords, EnvSetup
 
@@ -84,19 +84,6 @@ class TradingEnv(gymnasium.Env[NDArray[np.float32], Any]):
         return int(self.episodes.running.clock[0, AT])
 
     def _info(self) -> dict[str, Any]:
-        account = self.account
         t = self.index
-        close = float(self.bars.close[t])
-        value = account.lots * self._lot * close
-        return {
-            "index": t,
-            "closed_at": int(self.bars.opened_at[t]) + self.bars.interval_ms - 1,
-            "close": close,
-            "equity": account.equity,
-            "lots": account.lots,
-            "exposure": float(value / account.equity) if account.equity > 0 else 0.0,
-            "fees": account.fees,
-            "funding": account.funding,
-            "state": State(account.state).name,
-            "ruin": account.ruin,
-        }
+        closed_at = int(self.bars.opened_at[t]) + self.bars.interval_ms - 1
+        return account_info(self.account, self._lot, float(self.bars.close[t]), closed_at, t)

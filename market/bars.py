@@ -148,6 +148,8 @@ class Bars:
         values = np.asarray(getattr(self, name))
         if values.ndim != 1 or len(values) != len(self.opened_at):
             raise ValueError(f"column {name} has shape {values.shape}, the bars are {len(self.opened_at)}")
+        if dtype is np.int64 and np.issubdtype(values.dtype, np.floating):
+            _refuse(~np.isfinite(values) | (values != np.floor(values)), values, name, "is not a whole number")
         frozen: NDArray[Any] = np.ascontiguousarray(values, dtype).view()
         frozen.flags.writeable = False
         object.__setattr__(self, name, frozen)

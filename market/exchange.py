@@ -162,8 +162,7 @@ class BarExchange:
         return fills
 
     def warm(self, bar: Bar) -> None:
-        """See a bar without trading on it: volatility, volume and the UTC day are taken in, the account is marked."""
-        self.account = mark(self.account, bar.close, self.terms)
+        """See a bar before the account opens for trading: only volatility, volume and the calendar are taken in."""
         self.last_opened_at = bar.opened_at
         self.sigma, self.volume = update_conditions(self.conditions, bar)
 

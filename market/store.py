@@ -103,18 +103,20 @@ def _to_bars(path: Path, table: pa.Table, symbol: str | None, interval: str | No
     if missing or time_name is None:
         raise BarsError(f"{path} has no column {', '.join(missing)}; it has {', '.join(table.column_names)}")
     opened_at = _milliseconds(path, table.column(time_name))
-    metadata = {k.decode(): v.decode() for k, v in (table.schema.metadata or {}).items() if not k.startswith(b"pandas")}
-    unit = interval or metadata.get("interval") or _interval_of(path, opened_at)
+    said = table.schema.metadata or {}
+    metadata = {key: said.get(key.encode(), b"").decode(errors="replace") for key in ("interval", "symbol")}
+    unit = interval or metadata["interval"] or _interval_of(path, opened_at)
     taker = next((name for name in _TAKER_NAMES if name in names), None)
     prices = {name: _floats(path, table, name) for name in _PRICES}
+    trades: Any = _floats(path, table, "trades") if "trades" in names else None  # Bars refuses what is not whole
     try:
         return Bars(
             interval=unit,
             opened_at=opened_at,
             **prices,
             taker_buy_volume=_floats(path, table, taker) if taker else None,
-            trades=_floats(path, table, "trades").astype(np.int64) if "trades" in names else None,
-            symbol=symbol or metadata.get("symbol") or _symbol_of(path),
+            trades=trades,
+            symbol=symbol or metadata["symbol"] or _symbol_of(path),
         )
     except ValueError as error:
         raise BarsError(f"{path}: {error}") from error

@@ -1,0 +1,56 @@
+"""Run every benchmark, one after the other, and write docs/benchmarks.md: `make bench` on a quiet machine."""
+
+import json
+import subprocess
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from measure import machine, short
+
+HERE = Path(__file__).parent
+PROGRAMS = ("batch_env.py", "sb3_ppo.py", "decision_latency.py")
+PAGE = HERE.parent / "docs" / "benchmarks.md"
+
+
+def main() -> int:
+    figures: list[dict[str, Any]] = []
+    for program in PROGRAMS:
+        print(f"== {program}", flush=True)
+        done = subprocess.run([sys.executable, str(HERE / program)], stdout=subprocess.PIPE, text=True)
+        if done.returncode:
+            print(f"{program} failed with exit code {done.returncode}", file=sys.stderr)
+            return done.returncode
+        print(done.stdout)
+        lines = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
+        figures += [{**line, "program": program} for line in lines]
+    PAGE.write_text(page(figures))
+    print(f"written: {PAGE.relative_to(HERE.parent)}")
+    return 0
+
+
+def page(figures: list[dict[str, Any]]) -> str:
+    """The page as Markdown."""
+    here = machine()
+    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True).stdout.strip()
+    lines = [
+        "# Benchmarks",
+        "",
+        f"{datetime.now(UTC):%Y-%m-%d}, commit {commit or 'unknown'}, {here['processor']}, {here['cores']} cores.",
+        "Median [min–max] of the repetitions, after a warm-up. Written by `make bench`; nothing is judged here.",
+        "",
+        "| what | median | min–max | unit | load | program |",
+        "|---|---|---|---|---|---|",
+    ]
+    for figure in figures:
+        low, high = short(min(figure["values"])), short(max(figure["values"]))
+        lines.append(
+            f"| {figure['name']} | {short(figure['median'])} | {low}–{high} | {figure['unit']} | {figure['load']} "
+            f"| `benchmarks/{figure['program']}` |"
+        )
+    return "\n".join(lines) + "\n"
+
+
+if __name__ == "__main__":
+    sys.exit(main())
