@@ -4,9 +4,11 @@ Where numba is absent, or `NUMBA_DISABLE_JIT=1` stands in the environment, the s
 gives the same bits, provided the kernel keeps the rules of `docs/kernels.md`. Knows nothing of trading.
 """
 
+import ast
 import hashlib
 import os
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
@@ -61,28 +63,67 @@ def threads() -> int:
     return int(numba.get_num_threads()) if COMPILED else 1
 
 
-def source_digest() -> str:
-    """Hash of every kernel source of the house: a kernel compiled from other bytes is another kernel."""
-    root, digest = Path(__file__).resolve().parents[1], hashlib.sha256()
-    for folder in KERNEL_FOLDERS:
-        for source in sorted((root / folder).glob("*.py")):
-            digest.update(source.name.encode() + source.read_bytes())
+def source_digest(source: Path | None = None) -> str:
+    """Hash of a kernel file and of all it imports from the house; without one, of every kernel source there is.
+
+    numba's own key sees only the file of the outermost function: change a fee in a file that it imports, and the
+    kernel compiled yesterday goes on charging the old one.
+    """
+    root = Path(__file__).resolve().parents[1]
+    files = {path for folder in KERNEL_FOLDERS for path in (root / folder).glob("*.py")} if source is None else None
+    digest = hashlib.sha256()
+    for path in sorted(files if files is not None else _reached(Path(source or "").resolve())):
+        digest.update(path.name.encode() + path.read_bytes())
     return digest.hexdigest()[:16]
 
 
-def cache_folder() -> str:
-    """Where compiled kernels are kept: named after the sources, since numba's own key sees only the outer file."""
-    if given := os.environ.get("NUMBA_CACHE_DIR"):
-        return given
+def cache_root() -> Path:
+    """The folder that holds a folder of compiled kernels for every state of the sources they depend on."""
     base = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
-    return os.path.join(base, "wavetank", source_digest())
+    return Path(base) / "wavetank"
 
 
-_FOLDER = cache_folder() if COMPILED else ""
+def cache_folder(source: Path) -> str:
+    """Where the kernels of one source file are kept."""
+    return os.environ.get("NUMBA_CACHE_DIR") or str(cache_root() / source_digest(source))
+
+
+def kernel_folders() -> set[str]:
+    """Names of the cache folders that today's sources use; any other can be pruned."""
+    root = Path(__file__).resolve().parents[1]
+    return {source_digest(path) for folder in KERNEL_FOLDERS for path in (root / folder).glob("*.py")}
+
+
+@cache
+def _reached(source: Path) -> frozenset[Path]:
+    """`source` and every file of the house that its relative imports lead to."""
+    found, waiting = {source}, [source]
+    while waiting:
+        for path in _imports(waiting.pop()):
+            if path not in found:
+                found.add(path)
+                waiting.append(path)
+    return frozenset(found)
+
+
+@cache
+def _imports(source: Path) -> frozenset[Path]:
+    found = set()
+    for node in ast.walk(ast.parse(source.read_bytes())):
+        if isinstance(node, ast.ImportFrom) and node.level:
+            base = source.parents[node.level - 1].joinpath(*(node.module or "").split("."))
+            found |= {base.with_suffix(".py"), *(base / f"{name.name}.py" for name in node.names)}
+    return frozenset(path for path in found if path.is_file())
+
+
+@cache
+def _folder_of(filename: str) -> str:
+    return cache_folder(Path(filename))
 
 
 def _compile(function: F, **options: Any) -> F:
-    before, numba.config.CACHE_DIR = numba.config.CACHE_DIR, _FOLDER  # numba reads it while decorating
+    folder = _folder_of(function.__code__.co_filename)
+    before, numba.config.CACHE_DIR = numba.config.CACHE_DIR, folder  # numba reads it while decorating
     try:
         return cast(F, numba.njit(cache=True, **options)(function))
     except RuntimeError:  # neither package nor home can be written: compile each time rather than crash

@@ -127,10 +127,10 @@ def _kernels(prune: bool) -> Iterator[Finding]:
     yield Finding("kernels", f"compiled, {jit.threads()} threads, threading layer {layer}", total != 14.0)
     if layer == "workqueue":
         yield Finding("threading layer", "workqueue: one batch kernel at a time, from one thread of Python")
-    folder = Path(jit.cache_folder())
+    folder = jit.cache_root()
     yield Finding("kernel cache", f"{folder} ({_megabytes(folder):.1f} MB)")
     if prune and "NUMBA_CACHE_DIR" not in os.environ:
-        yield from _pruned(folder)
+        yield from _pruned(folder, jit.kernel_folders())
 
 
 @jit.batch_kernel
@@ -144,14 +144,14 @@ def _sum_of_squares(values: NDArray[np.float64]) -> float:
     return total
 
 
-def _pruned(current: Path) -> Iterator[Finding]:
-    if not current.parent.is_dir():
+def _pruned(root: Path, current: set[str]) -> Iterator[Finding]:
+    if not root.is_dir():
         return
     oldest = time.time() - KERNEL_CACHE_KEPT_S
     old = [
         folder
-        for folder in current.parent.iterdir()
-        if CACHE_NAME.fullmatch(folder.name) and folder != current and _touched(folder) < oldest
+        for folder in root.iterdir()
+        if CACHE_NAME.fullmatch(folder.name) and folder.name not in current and _touched(folder) < oldest
     ]
     if old:
         size = sum(_megabytes(folder) for folder in old)

@@ -76,7 +76,7 @@ def test_old_kernel_caches_go_and_fresh_current_and_foreign_folders_stay(
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("NUMBA_CACHE_DIR", raising=False)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    current = Path(jit.cache_folder())
+    current = jit.cache_root() / min(jit.kernel_folders())
     old, fresh, foreign = (current.with_name(name) for name in ("0" * 16, "1" * 16, "notes"))
     for folder in (current, old, fresh, foreign):
         folder.mkdir(parents=True)
