@@ -77,7 +77,7 @@ cover: setup ## Coverage of the fast tests, kernels interpreted (compiled ones a
 bench: setup ## Measure speeds on a quiet machine and write docs/benchmarks.md
 	$(BIN)/python benchmarks/run.py
 
-proof: setup ## The long evidence (many seeds, soak): dated output under docs/
+proof: setup ## Show what does not fit a test run and write docs/proof.md, to be committed
 	$(BIN)/python benchmarks/proof.py
 
 lock: ## Write requirements.lock from pyproject.toml (UV_ARGS=--upgrade renews every pin)

@@ -4,11 +4,12 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Unpack
 
 import numpy as np
-from gymnasium.vector import VectorEnv
+from gymnasium.vector import AutoresetMode, SyncVectorEnv, VectorEnv
 from numpy.typing import NDArray
 from stable_baselines3.common.vec_env import VecEnv
 
 from ..market.bars import Bars
+from .arena import ArenaEnv
 from .batch import BatchTradingEnv
 from .setup import EnvKeywords
 
@@ -24,8 +25,8 @@ class SB3VecEnv(VecEnv):
         mode = env.metadata.get("autoreset_mode")
         if getattr(mode, "name", mode) != "SAME_STEP":
             raise ValueError(f"SB3 needs an env with SAME_STEP autoreset, this one has {getattr(mode, 'name', mode)}")
+        self.env = env  # before SB3's own constructor, which asks for its render mode
         super().__init__(env.num_envs, env.single_observation_space, env.single_action_space)
-        self.env = env
         self._base_seed = base_seed
         self._actions: NDArray[Any] = np.zeros(0)
 
@@ -109,5 +110,15 @@ def rllib_creator(
         return SeededBatchEnv(
             bars, int(config["num_envs"]), base_seed(worker), autoreset="NEXT_STEP", copy=True, **keywords
         )
+
+    return create
+
+
+def rllib_arena_creator(scenario: str, **keywords: Any) -> Callable[[Any], VectorEnv[Any, Any, Any]]:
+    """The same for arenas, with the keywords of ArenaSetup; RLlib's wrapper seeds them."""
+
+    def create(config: Any) -> VectorEnv[Any, Any, Any]:
+        makers = [lambda: ArenaEnv(scenario, role="train", **keywords)] * int(config["num_envs"])
+        return SyncVectorEnv(makers, autoreset_mode=AutoresetMode.NEXT_STEP)
 
     return create

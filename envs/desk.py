@@ -16,7 +16,7 @@ from ..market.orders import Order, to_lots
 from ..market.terms import Terms
 from .features import FeatureStream
 from .observation import ACCOUNT_COLUMNS, ObservationSpec
-from .past import Nothing, Past
+from .past import Fed, Nothing, Past
 
 N_ACCOUNT = len(ACCOUNT_COLUMNS)
 
@@ -96,6 +96,8 @@ class Desk:
     def on_bar(self, bar: Bar) -> bool:
         """Take the bar that just closed; whether the desk can observe."""
         row = self._stream.update(bar)
+        if isinstance(self.past, Fed):
+            self.past.on_bar(bar)
         self._close = bar.close
         if row is None:
             self._row = None
@@ -125,14 +127,19 @@ class Desk:
         return self._close
 
     def state(self) -> bytes:
-        """Everything the desk remembers of the market (a `Live` past keeps its own store)."""
+        """Everything the desk remembers of the market; of a fed past all but its store."""
         row = b"" if self._row is None else self._row.tobytes()
-        return np.array([self._close, float(len(row))]).tobytes() + row + self._stream.state()
+        stream = self._stream.state()
+        past = self.past.state() if isinstance(self.past, Fed) else b""
+        return np.array([self._close, len(row), len(stream)], np.float64).tobytes() + row + stream + past
 
     def restore(self, state: bytes) -> None:
         """Go on exactly where `state` was taken."""
-        close, size = np.frombuffer(state[:16], np.float64)
-        row, rest = state[16 : 16 + int(size)], state[16 + int(size) :]
+        close, row_size, stream_size = np.frombuffer(state[:24], np.float64)
+        rest = state[24:]
+        row, stream = rest[: int(row_size)], rest[int(row_size) : int(row_size + stream_size)]
+        self._stream.restore(stream)
+        if isinstance(self.past, Fed):
+            self.past.restore(rest[len(row) + len(stream) :])
         self._close = float(close)
         self._row = np.frombuffer(row, np.float32).copy() if row else None
-        self._stream.restore(rest)

@@ -26,7 +26,7 @@ from .observation import ObservationSpec
 from .past import Past, Tabled
 
 if TYPE_CHECKING:
-    from torch import nn
+    from ..agents.networks import PolicyNetwork
 
 STAGES = ("paper",)  # where a freshly exported policy may run; promotion may allow more
 log = logging.getLogger(__name__)
@@ -94,7 +94,7 @@ class Passport:
 
 
 def export_passport(
-    network: "nn.Module",
+    network: "PolicyNetwork",
     folder: str | Path,
     terrain: Terrain,
     bars: Bars,

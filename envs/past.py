@@ -10,7 +10,7 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ..market.bars import CROSSED_GAP, INTERVALS, Bar, Bars
+from ..market.bars import INTERVALS, Bar, Bars
 from ..memory.columns import MEMORY_COLUMNS
 from ..memory.moments import HORIZON, Embedding, Moments, PastError, matured
 from ..memory.recall import NEIGHBOURS, Progress, embargo_ms, memory_table, similarity
@@ -122,11 +122,9 @@ class Live:
 
     def on_bar(self, bar: Bar) -> None:
         """Take the bar that just closed; store the moment whose outcome it makes known."""
-        kept = 0 if self._ends_segment(bar) else self._embedder.window + self._horizon - 1
-        rows = [*self._rows[max(0, len(self._rows) - kept) :], bar] if kept else [bar]
+        rows = [*self._rows, bar][-self._embedder.window - self._horizon :]
         bars = Bars.from_rows(self._interval, rows, self._symbol)  # refuses an old or impossible bar
         vectors = [*self._vectors, self._embedder.vector(bars)][-self._horizon - 1 :]
-        vectors = vectors if kept else vectors[-1:]
         ingest(self._memory, self._matured(bars, vectors))
         self._rows, self._vectors = rows, vectors
 
@@ -180,10 +178,6 @@ class Live:
             "embargo": self._embargo,
             "exact": self._exact,
         }
-
-    def _ends_segment(self, bar: Bar) -> bool:
-        longest = (CROSSED_GAP + 1) * INTERVALS[self._interval]
-        return not self._rows or bar.opened_at - self._rows[-1].opened_at > longest
 
     def _matured(self, bars: Bars, vectors: list[Singles]) -> Moments:
         """The moment whose outcome the last of these bars makes known; none if its window was not whole."""

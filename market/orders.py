@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from .jit import inlined_kernel
 
-LOT_SLACK = 1e-9  # relative: a quotient this close to a whole number of lots is that number
+LOT_SLACK = 1e-12  # relative: a quotient this close to a whole number of lots is that number
 
 
 class Kind(IntEnum):
@@ -96,11 +96,10 @@ def to_lots(quantity: float, lot: float) -> int:
     >>> to_lots(0.3, 0.1), to_lots(-0.35, 0.1)
     (3, -3)
     """
-    quotient = quantity / lot if lot > 0.0 else 0.0
-    if not (-9.0e15 < quotient < 9.0e15):  # NaN, infinite, or beyond whole floats: no lots rather than a wrong count
+    quotient = abs(quantity / lot) if lot > 0.0 else 0.0
+    if not quotient < 9.0e15:  # NaN, infinite, or beyond whole floats: no lots rather than a wrong count
         return 0
     nearest = math.floor(quotient + 0.5)
-    size = abs(quotient) if abs(quotient) > 1.0 else 1.0
-    if abs(quotient - nearest) <= LOT_SLACK * size:
-        return int(nearest)
-    return int(math.floor(quotient)) if quotient > 0.0 else int(math.ceil(quotient))
+    slack = LOT_SLACK * quotient if quotient > 1.0 else LOT_SLACK
+    lots = nearest if abs(quotient - nearest) <= slack else math.floor(quotient)
+    return int(lots) if quantity > 0.0 else -int(lots)

@@ -82,9 +82,7 @@ def overview() -> str:
 
 def _unknown(verb: str) -> str:
     near = get_close_matches(verb, VERBS, n=1, cutoff=0.5)
-    return f"there is no verb '{verb}'; " + (
-        f"did you mean '{near[0]}'?" if near else "'wavetank --help' lists them"
-    )
+    return f"there is no verb '{verb}'; " + (f"did you mean '{near[0]}'?" if near else "'wavetank --help' lists them")
 
 
 def _guarded(verb: str, rest: Sequence[str]) -> int:

@@ -79,9 +79,7 @@ def _told_of_config(error: BaseException) -> str:
 
 def _plainest(error: BaseException) -> BaseException:
     while (
-        error.__cause__ is not None
-        and _comes_from(error, WRAPPERS)
-        and not _comes_from(error.__cause__, CONFIG_ERRORS)
+        error.__cause__ is not None and _comes_from(error, WRAPPERS) and not _comes_from(error.__cause__, CONFIG_ERRORS)
     ):
         error = error.__cause__
     return error

@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 import subprocess
 import sys
 import tomllib
@@ -54,19 +55,15 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The wheel, built from a copy of what git knows, so that no build/ folder is left or reused."""
     folder = tmp_path_factory.mktemp("wheel")
     source = folder / "source"
-    files = _run("git", "-C", ROOT, "ls-files", "-z", "--cached", "--others", "--exclude-standard").split(
-        "\0"
-    )
+    files = _run("git", "-C", ROOT, "ls-files", "-z", "--cached", "--others", "--exclude-standard").split("\0")
     for name in filter(None, files):
         origin, copy = ROOT / name, source / name
-        if origin.is_symlink() or origin.is_file():
-            copy.parent.mkdir(parents=True, exist_ok=True)
-            copy.symlink_to(origin.readlink()) if origin.is_symlink() else copy.write_bytes(
-                origin.read_bytes()
-            )
-    _run(
-        sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "--no-build-isolation", "-w", folder, source
-    )
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        if origin.is_symlink():
+            copy.symlink_to(origin.readlink())
+        elif origin.is_file():
+            shutil.copyfile(origin, copy)
+    _run(sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "--no-build-isolation", "-w", folder, source)
     return next(folder.glob("wavetank-*.whl"))
 
 

@@ -1,70 +1,119 @@
-"""The one door to numba: what a compiled kernel is cached under."""
+"""The door to numba: a kernel whose callee changed is compiled anew; without numba the same source runs as it is."""
 
 import os
-import shutil
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import pytest
-from numpy.typing import NDArray
 
 from wavetank.market import jit
 
-ROOT = Path(jit.__file__).resolve().parents[1]
+JIT = Path(jit.__file__).resolve()
+
+FEE = """
+from .jit import kernel
+
+@kernel
+def fee(amount: float) -> float:
+    return amount * {rate}
+"""
+OUTER = """
+from ..market.fees import fee
+from ..market.jit import COMPILED, kernel
+
+@kernel
+def cost(amount: float) -> float:
+    return fee(amount) + 1.0
+
+if __name__ == "__main__":
+    print(COMPILED, cost(100.0), sum(cost.stats.cache_hits.values()) if COMPILED else 0)
+"""
 
 
-def test_a_kernels_key_depends_on_every_file_it_imports(tmp_path: Path) -> None:
-    house = _copied_house(tmp_path)
-    before = _digest(house, "envs/episodes.py")
-    costs = house / "market" / "costs.py"
-    costs.write_text(costs.read_text() + "\n# another fee\n")
-    assert _digest(house, "envs/episodes.py") != before
-
-
-def test_a_kernels_key_does_not_depend_on_what_it_does_not_import(tmp_path: Path) -> None:
-    house = _copied_house(tmp_path)
-    before = _digest(house, "market/draws.py")
-    costs = house / "market" / "costs.py"
-    costs.write_text(costs.read_text() + "\n# another fee\n")
-    assert _digest(house, "market/draws.py") == before
-
-
-def test_every_kernel_folder_in_use_is_known_to_the_pruner() -> None:
-    assert jit.source_digest(ROOT / "envs" / "episodes.py") in jit.kernel_folders()
-
-
-@pytest.mark.skipif(not jit.COMPILED, reason="kernels are interpreted")
-def test_a_lean_kernel_counts_no_references() -> None:
-    def second(values: NDArray[np.float64]) -> float:
-        return float(values[1:][0])
-
-    def counted(function: Callable[..., float]) -> int:
-        assert function(np.arange(3.0)) == 1.0
-        compiled: Any = function
-        return sum(ir.count("call void @NRT_incref") for ir in compiled.inspect_llvm().values())
-
-    assert counted(jit.lean_kernel(second)) == 0
-    assert counted(jit.kernel(second)) > 0
-
-
-def test_the_same_house_runs_without_numba() -> None:
-    code = "from wavetank.market import jit; from wavetank.envs import batch; print(jit.COMPILED, jit.threads())"
-    environment = {**os.environ, "NUMBA_DISABLE_JIT": "1"}
-    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
-    assert done.stdout.split() == ["False", "1"]
-
-
-def _copied_house(folder: Path) -> Path:
-    for room in ("market", "envs", "memory", "agents", "simulators"):
-        shutil.copytree(ROOT / room, folder / room)
+def _house(folder: Path, rate: float = 0.5) -> Path:
+    """A package of three files around a copy of the real door."""
+    for room in ("", "market", "envs"):
+        (folder / "house" / room).mkdir(parents=True, exist_ok=True)
+        (folder / "house" / room / "__init__.py").touch()
+    (folder / "house" / "market" / "jit.py").write_bytes(JIT.read_bytes())
+    (folder / "house" / "market" / "fees.py").write_text(FEE.format(rate=rate))
+    (folder / "house" / "envs" / "outer.py").write_text(OUTER)
     return folder
 
 
-def _digest(house: Path, name: str) -> str:
-    jit._reached.cache_clear()
-    jit._imports.cache_clear()
-    return jit.source_digest(house / name)
+def _run(folder: Path, **environment: str) -> list[str]:
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("NUMBA_")}
+    done = subprocess.run(
+        [sys.executable, "-m", "house.envs.outer"],
+        cwd=folder,
+        env=kept | {"XDG_CACHE_HOME": str(folder / "cache"), "PYTHONPATH": str(folder)} | environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout.split()
+
+
+@pytest.mark.slow
+def test_a_kernel_whose_callee_changed_is_compiled_anew_and_an_unchanged_one_is_not(tmp_path: Path) -> None:
+    house = _house(tmp_path)
+    assert _run(house) == ["True", "51.0", "0"]
+    assert _run(house) == ["True", "51.0", "1"], "the second process finds the kernel"
+    _house(tmp_path, rate=0.25)
+    assert _run(house) == ["True", "26.0", "0"], "numba's own key would go on charging yesterday's fee"
+    _house(tmp_path, rate=0.5)
+    assert _run(house) == ["True", "51.0", "1"], "the old state finds its old kernel"
+
+
+@pytest.mark.slow
+def test_where_nothing_can_be_written_kernels_are_compiled_each_time(tmp_path: Path) -> None:
+    house = _house(tmp_path)
+    (tmp_path / "cache").write_text("a file where the folder should be")
+    assert _run(house, HOME=str(tmp_path / "cache"))[:2] == ["True", "51.0"]
+
+
+def test_with_the_switch_off_the_source_runs_as_it_is(tmp_path: Path) -> None:
+    assert _run(_house(tmp_path), NUMBA_DISABLE_JIT="1") == ["False", "51.0", "0"]
+    assert not (tmp_path / "cache").exists()
+
+
+def test_with_the_switch_off_numba_is_not_even_imported() -> None:
+    script = "import sys, wavetank.market.exchange as e; print('numba' in sys.modules, e.to_lots(0.3, 0.1))"
+    environment = os.environ | {"NUMBA_DISABLE_JIT": "1"}
+    done = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["False", "3"]
+
+
+def test_the_key_of_a_file_changes_with_everything_it_imports_and_with_nothing_else(tmp_path: Path) -> None:
+    outer = _house(tmp_path) / "house" / "envs" / "outer.py"
+    before = jit.source_digest(outer)
+    (tmp_path / "house" / "market" / "bars.py").write_text("X = 1\n")
+    assert jit.source_digest(outer) == before, "a file that it does not import"
+    (tmp_path / "house" / "market" / "fees.py").write_text(FEE.format(rate=0.7))
+    changed = jit.source_digest(outer)
+    assert changed != before
+    outer.write_text(OUTER + "\n")
+    assert jit.source_digest(outer) not in (before, changed)
+
+
+def test_the_engines_key_covers_the_files_of_both_rooms() -> None:
+    """A change of any of these must recompile the compiled step of the batch environment."""
+    reached = {path.name for path in jit._reached(JIT.parents[1] / "envs" / "episodes.py")}
+    market = {"ledger.py", "exchange.py", "costs.py", "limits.py", "orders.py", "terms.py", "draws.py", "jit.py"}
+    assert market | {"desk.py", "rewards.py", "tape.py", "episodes.py"} <= reached
+
+
+@pytest.mark.skipif(not jit.COMPILED, reason="numba is switched off")
+def test_threads_stay_within_what_the_process_has() -> None:
+    before = jit.threads()
+    try:
+        jit.set_threads(1)
+        assert jit.threads() == 1
+        jit.set_threads(10_000)
+        assert 1 <= jit.threads() <= (os.cpu_count() or 1)
+        jit.set_threads(0)
+        assert jit.threads() == 1
+    finally:
+        jit.set_threads(before)

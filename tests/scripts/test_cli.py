@@ -152,10 +152,7 @@ def test_a_rejected_value_is_told_as_it_was_raised(run: Run) -> None:
 
 
 def test_a_missing_file_is_named(run: Run) -> None:
-    assert (
-        run.mistake("report", "read", "no.parquet")
-        == "wavetank report: no.parquet: no such file or directory"
-    )
+    assert run.mistake("report", "read", "no.parquet") == "wavetank report: no.parquet: no such file or directory"
 
 
 def test_a_folder_in_place_of_a_file_is_named(run: Run) -> None:
@@ -169,9 +166,7 @@ def test_a_locked_database_says_that_another_process_holds_it(run: Run) -> None:
 @pytest.mark.parametrize(
     ("library", "extra"), [("torch", "research"), ("mlflow.onnx", "research"), ("apprise", "alerts")]
 )
-def test_a_missing_extra_is_told_with_the_command_that_installs_it(
-    run: Run, library: str, extra: str
-) -> None:
+def test_a_missing_extra_is_told_with_the_command_that_installs_it(run: Run, library: str, extra: str) -> None:
     line = run.mistake("report", "extra", library)
     assert line == f"wavetank report: {library} is not installed: pip install 'wavetank[{extra}]'"
 

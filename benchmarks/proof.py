@@ -1,0 +1,101 @@
+"""The long evidence, beyond the budget of `make test`: run each proof and write docs/proof.md (`make proof`).
+
+A proof is a command that ends with 0 or does not stand. The page carries the date, the commit and what was seen, and
+is committed with them; a tree with changes says so.
+"""
+
+import os
+import platform
+import subprocess
+import sys
+import tempfile
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import NamedTuple
+
+ROOT = Path(__file__).resolve().parents[1]
+PAGE = ROOT / "docs" / "proof.md"
+PYTEST = (sys.executable, "-m", "pytest", "-q")
+KERNEL_ROOMS = ("tests/market", "tests/envs", "tests/memory", "tests/simulators")
+QUICK = ("-m", "not slow and not ray")
+
+
+class Proof(NamedTuple):
+    claim: str
+    command: tuple[str, ...]
+    environment: dict[str, str]
+
+
+class Outcome(NamedTuple):
+    proof: Proof
+    stands: bool
+    seen: str
+    seconds: float
+
+
+def proofs(scratch: str) -> list[Proof]:
+    """What this house claims and cannot show within a test run. A new long proof is a new line."""
+    return [
+        Proof("every test passes, kernels compiled", PYTEST, {}),
+        Proof("so do the fast ones, kernels interpreted", (*PYTEST, *QUICK), {"NUMBA_DISABLE_JIT": "1"}),
+        Proof(
+            "no kernel reads past an array's end",
+            (*PYTEST, *QUICK, *KERNEL_ROOMS),
+            {"NUMBA_BOUNDSCHECK": "1", "NUMBA_CACHE_DIR": scratch},
+        ),
+        Proof(
+            "properties hold for 2,000 fresh examples each",
+            (*PYTEST, *QUICK, "--hypothesis-profile=proof", *KERNEL_ROOMS),
+            {},
+        ),
+    ]
+
+
+def main() -> int:
+    with tempfile.TemporaryDirectory() as scratch:
+        outcomes = [shown(proof) for proof in proofs(scratch)]
+    PAGE.write_text(page(outcomes))
+    print(f"written: {PAGE.relative_to(ROOT)}")
+    return 0 if all(outcome.stands for outcome in outcomes) else 1
+
+
+def shown(proof: Proof) -> Outcome:
+    print(f"== {proof.claim}", flush=True)
+    began = time.perf_counter()
+    done = subprocess.run(
+        proof.command, cwd=ROOT, env=os.environ | proof.environment, stdout=subprocess.PIPE, text=True, check=False
+    )
+    last = (done.stdout.strip().splitlines() or ["no output"])[-1].strip("= ")
+    if done.returncode:
+        print(done.stdout)
+    print(last, flush=True)
+    return Outcome(proof, done.returncode == 0, last, time.perf_counter() - began)
+
+
+def page(outcomes: list[Outcome]) -> str:
+    """The page as Markdown."""
+    commit = _git("rev-parse", "--short", "HEAD") or "unknown"
+    changed = " with uncommitted changes" if _git("status", "--porcelain", "--untracked-files=no") else ""
+    lines = [
+        "# Proof",
+        "",
+        f"{datetime.now(UTC):%Y-%m-%d}, commit {commit}{changed}, Python {platform.python_version()}, "
+        f"{os.cpu_count()} cores. Written by `make proof`.",
+        "",
+        "| claim | stands | seen | seconds |",
+        "|---|---|---|---|",
+    ]
+    lines += [
+        f"| {proof.claim} | {'yes' if stands else '**no**'} | {seen} | {seconds:.0f} |"
+        for proof, stands, seen, seconds in outcomes
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _git(*arguments: str) -> str:
+    return subprocess.run(["git", *arguments], cwd=ROOT, capture_output=True, text=True, check=False).stdout.strip()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
