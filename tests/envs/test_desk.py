@@ -60,7 +60,7 @@ def test_exposure_is_measured_on_what_the_account_is_worth_now() -> None:
     assert order_lots(1.0, _account(equity=-5.0, lots=3), 10.0, _terms()) == 0
 
 
-@pytest.mark.parametrize(("action", "lots"), [(0.5099, 0), (0.51, 20), (0.49, -20), (0.4901, 0)])
+@pytest.mark.parametrize(("action", "lots"), [(0.5099, 0), (0.51, 20), (0.49, -20), (0.4905, 0)])
 def test_a_change_inside_the_dead_band_is_not_traded(action: float, lots: int) -> None:
     assert order_lots(action, _account(lots=1_000), 10.0, _terms(dead_band=0.01)) == lots
 

@@ -1,0 +1,108 @@
+"""The batch environment in the trainers' shapes: what they store is what the env returned."""
+
+import hashlib
+from typing import Any
+
+import numpy as np
+import pytest
+from stable_baselines3 import PPO
+from stable_baselines3.common.env_checker import check_env
+
+from wavetank.agents.policy import PPOConfig
+from wavetank.agents.sb3 import SB3Trainer
+from wavetank.agents.scaling import Scaler
+from wavetank.envs.adapters import SB3VecEnv, rllib_creator
+from wavetank.envs.batch import BatchTradingEnv
+from wavetank.envs.trading import TradingEnv
+from wavetank.market.bars import Bars
+
+from ..market.handmade import drawn_bars
+
+ENVS = 8
+
+
+@pytest.fixture(scope="module")
+def bars() -> Bars:
+    return drawn_bars(np.random.default_rng(9), 400)
+
+
+@pytest.mark.filterwarnings("ignore:Your observation .* has an unconventional shape")
+@pytest.mark.parametrize("actions", ["box", "discrete"])
+def test_sb3_accepts_the_single_env(bars: Bars, actions: str) -> None:
+    check_env(TradingEnv(bars, actions=actions), warn=False)
+
+
+def test_weights_are_those_of_an_env_that_copies_everything(bars: Bars) -> None:
+    """SB3 stores an observation one step late: a reused buffer would silently train on the next one."""
+    wanted = _weights_of_sb3(_vec(bars, copy=True))
+    assert _weights_of_sb3(_vec(bars, copy=False)) == wanted
+    assert _weights_of_sb3(_vec(bars, copy=False, buffers=1)) != wanted  # so this test can fail
+
+
+def test_our_trainer_keeps_no_array_of_the_env(bars: Bars) -> None:
+    wanted = _weights_of_trainer(_vec(bars, copy=True))
+    assert _weights_of_trainer(_vec(bars, copy=False)) == wanted
+    assert _weights_of_trainer(_vec(bars, copy=False, buffers=1)) == wanted
+
+
+def test_episode_ends_are_told_as_sb3_expects(bars: Bars) -> None:
+    env = SB3VecEnv(BatchTradingEnv(bars, ENVS, episode_bars=3), base_seed=1)
+    env.reset()
+    for _ in range(2):
+        _, _, done, infos = env.step(np.zeros((ENVS, 1), np.float32))
+        assert not done.any()
+        assert infos == [{}] * ENVS
+    _, _, done, infos = env.step(np.zeros((ENVS, 1), np.float32))
+    assert done.all()
+    assert infos[0]["TimeLimit.truncated"] is True
+    assert infos[0]["episode"]["l"] == 3
+    assert infos[0]["terminal_observation"].shape == (env.observation_space.shape or ())
+    assert len({id(info) for info in infos}) == ENVS
+
+
+def test_the_base_seed_wins_over_the_librarys_small_one(bars: Bars) -> None:
+    env = SB3VecEnv(BatchTradingEnv(bars, ENVS, episode_bars=50), base_seed=2**63 + 5)
+    env.seed(0)
+    wanted, _ = BatchTradingEnv(bars, ENVS, episode_bars=50).reset(seed=2**63 + 5)
+    assert env.reset().tobytes() == wanted.tobytes()
+
+
+def test_an_env_that_resets_a_step_late_is_refused(bars: Bars) -> None:
+    with pytest.raises(ValueError, match="SAME_STEP"):
+        SB3VecEnv(BatchTradingEnv(bars, 2, autoreset="NEXT_STEP"))
+
+
+def test_rllibs_runners_are_seeded_by_worker_whatever_they_pass(bars: Bars) -> None:
+    class Config(dict[str, Any]):
+        worker_index = 2
+
+    create = rllib_creator(bars, lambda worker: 1000 + worker, episode_bars=50)
+    seen, _ = create(Config(num_envs=3)).reset(seed=7)
+    wanted, _ = BatchTradingEnv(bars, 3, episode_bars=50).reset(seed=1002)
+    assert seen.tobytes() == wanted.tobytes()
+
+
+def _vec(bars: Bars, copy: bool, buffers: int = 2) -> SB3VecEnv:
+    env = BatchTradingEnv(bars, ENVS, episode_bars=20, copy=copy)
+    env._buffers = env._buffers[:buffers]
+    return SB3VecEnv(env, base_seed=1)
+
+
+def _weights_of_sb3(vec: SB3VecEnv) -> str:
+    model = PPO("MlpPolicy", vec, n_steps=16, batch_size=64, n_epochs=2, learning_rate=1e-2, seed=1, device="cpu")
+    model.learn(3 * 16 * ENVS)
+    return _digest(model.policy.state_dict())
+
+
+def _weights_of_trainer(vec: SB3VecEnv) -> str:
+    rows = vec.env.episodes.tape.rows
+    scaler = Scaler.fit(rows[np.isfinite(rows).all(axis=1)])
+    config = PPOConfig(rollout=16, minibatch=64, epochs=2, hidden=(8,), learning_rate=1e-2)
+    return _digest(SB3Trainer(config, scaler).fit(vec, 3 * 16 * ENVS).state_dict())
+
+
+def _digest(weights: dict[str, Any]) -> str:
+    digest = hashlib.sha256()
+    for weight in weights.values():
+        digest.update(weight.numpy().tobytes())
+    return digest.hexdigest()
