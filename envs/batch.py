@@ -62,6 +62,8 @@ class BatchTradingEnv(VectorEnv[NDArray[np.float32], NDArray[Any], NDArray[Any]]
             super().reset(seed=seed)
             self.episodes.seed(seed if seed is not None else int(self.np_random.integers(0, 2**63)))
         given = options or {}
+        if unknown := set(given) - {"reset_mask", "start"}:
+            raise ValueError(f"reset has no option {', '.join(sorted(unknown))}; it has reset_mask, start")
         mask = np.asarray(given.get("reset_mask", np.ones(self.num_envs, np.bool_)), np.bool_)
         starts = np.broadcast_to(np.asarray(given.get("start", -1), np.int64), (self.num_envs,))
         observations = self._next().observations

@@ -95,6 +95,7 @@ def _weights_of_sb3(vec: SB3VecEnv) -> str:
 
 
 def _weights_of_trainer(vec: SB3VecEnv) -> str:
+    assert isinstance(vec.env, BatchTradingEnv)
     rows = vec.env.episodes.tape.rows
     scaler = Scaler.fit(rows[np.isfinite(rows).all(axis=1)])
     config = PPOConfig(rollout=16, minibatch=64, epochs=2, hidden=(8,), learning_rate=1e-2)

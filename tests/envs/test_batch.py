@@ -1,5 +1,6 @@
 """N episodes in one call walk exactly as N single environments, whatever the terms, the resets and the threads."""
 
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -167,10 +168,10 @@ def test_what_was_returned_is_never_touched_again(autoreset: str) -> None:
         hold(*(infos[name] for name in ("final_obs", "_final_obs", "_episode") if name in infos))
         if step == 30:
             hold(env.reset(seed=3)[0])
-    assert len(held) > 400
+    assert len(held) > 300
     assert all(same_bits(array, copy) for array, copy in held)
-    memory = [array for array, _ in held]
-    assert not any(np.shares_memory(a, b) for a, b in zip(memory, memory[1:], strict=False))
+    observations = [array for array, _ in held if array.shape == (6, 18)]
+    assert not any(np.shares_memory(a, b) for a, b in pairwise(observations))
 
 
 def test_a_caller_may_write_into_what_it_was_given() -> None:
