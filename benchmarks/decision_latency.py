@@ -18,12 +18,15 @@ from market_data import hourly_bars
 from measure import Figure, report
 from torch import nn
 
+from wavetank.agents.networks import PolicyNetwork, ScalerLayer, tower
+from wavetank.agents.scaling import Scaler
+from wavetank.envs.features import feature_matrix
 from wavetank.envs.observation import ObservationSpec
 from wavetank.envs.passport import Terrain, export_passport
 from wavetank.execution.clock import BarClock
 from wavetank.execution.feed import ReplayFeed
 from wavetank.execution.journal import Journal
-from wavetank.execution.runner import Step
+from wavetank.execution.parts import Step
 from wavetank.execution.session import Settings, begin, load_trader
 from wavetank.market.bars import Bars
 from wavetank.market.costs import Costs
@@ -34,27 +37,22 @@ BARS = 3_000
 REPETITIONS = 5
 
 
-class Network(nn.Module):
-    """An untrained network of the usual size."""
-
-    def __init__(self, width: int) -> None:
-        super().__init__()
-        self.body = nn.Sequential(nn.Linear(width, 64), nn.Tanh(), nn.Linear(64, 64), nn.Tanh())
-        self.action, self.value = nn.Linear(64, 1), nn.Linear(64, 1)
-
-    def forward(self, obs: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        hidden = self.body(obs)
-        action = torch.tanh(4.0 * self.action(hidden))
-        return action, 1.0 - action.abs().squeeze(1), self.value(hidden).squeeze(1)
-
-
 def passport(folder: Path, bars: Bars) -> Path:
-    """Export an untrained policy whose limits are hardly ever in the way."""
+    """Export an untrained policy of the usual size, whose limits are hardly ever in the way."""
     torch.manual_seed(0)
     spec = ObservationSpec.load("spine")
     limits = Limits(mode="live", daily_loss=0.9, drawdown=0.99)
     terrain = Terrain(spec, Instrument(), Costs(), limits, "1h")
-    network = Network(spec.width).eval()
+    rows = feature_matrix(bars, spec.market)
+    scaler = Scaler.fit(rows[np.isfinite(rows).all(axis=1)])
+    network = PolicyNetwork(
+        ScalerLayer(scaler),
+        tower(spec.width, (64, 64), "tanh"),
+        nn.Linear(64, 1),
+        tower(spec.width, (64, 64), "tanh"),
+        nn.Linear(64, 1),
+        log_std=torch.zeros(1),
+    )
     made = datetime(2025, 1, 1, tzinfo=UTC)
     return export_passport(network, folder, terrain, bars, name="latency", created_at=made, training={})
 
