@@ -1,0 +1,1 @@
+"""Invented markets: closed-form processes with known answers, and a crowd of traders on a real order book."""

@@ -1,0 +1,109 @@
+"""What a crowd market leaves behind: bars, trades, labelled storm orders, and one digest over all of it.
+
+Turns the rows that kernels wrote into named columns in real units. Knows nothing of how they came about.
+"""
+
+import hashlib
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..market.bars import Bar, Bars
+from . import ladder
+from .ladder import Book, Ints
+from .matching import ACCEPTED, TRADE
+from .population import Population
+from .world import CLOSE, HIGH, LOW, OPEN, TAKER_BUY, TRADE_COUNT, VOLUME
+
+TRADE_COLUMNS = {
+    "sequence": ladder.EVENT_SEQUENCE,
+    "step": ladder.EVENT_AT,
+    "ticks": ladder.EVENT_PRICE,
+    "lots": ladder.EVENT_LOTS,
+    "side": ladder.EVENT_SIDE,  # of the aggressor: +1 bought, −1 sold
+    "taker": ladder.EVENT_OWNER,
+    "maker": ladder.EVENT_MAKER,
+    "taker_id": ladder.EVENT_ID,
+    "maker_id": ladder.EVENT_MAKER_ID,
+    "label": ladder.EVENT_LABEL,  # of the taker's order; world.Label
+    "maker_label": ladder.EVENT_MAKER_LABEL,
+}
+ORDER_COLUMNS = {
+    "sequence": ladder.EVENT_SEQUENCE,
+    "step": ladder.EVENT_AT,
+    "owner": ladder.EVENT_OWNER,
+    "order_id": ladder.EVENT_ID,
+    "side": ladder.EVENT_SIDE,
+    "ticks": ladder.EVENT_PRICE,  # 0 for a market order
+    "lots": ladder.EVENT_LOTS,
+    "label": ladder.EVENT_LABEL,
+}
+
+
+def bar_of(row: Ints, opened_at: int, index: int, crowd: Population) -> Bar:
+    """One bar from its row, equal to row `index` of `bars_of`."""
+    unit, tick, lot = crowd.unit, crowd.instrument.tick, crowd.instrument.lot
+    return Bar(
+        opened_at + unit.step_ms * unit.steps_per_bar * index,
+        int(row[OPEN]) * tick,
+        int(row[HIGH]) * tick,
+        int(row[LOW]) * tick,
+        int(row[CLOSE]) * tick,
+        int(row[VOLUME]) * lot,
+        int(row[TAKER_BUY]) * lot,
+        int(row[TRADE_COUNT]),
+    )
+
+
+def bars_of(rows: Ints, opened_at: int, crowd: Population) -> Bars:
+    """Bars from the kernels' bar rows; prices in quote units, volumes in units of the asset."""
+    unit, instrument = crowd.unit, crowd.instrument
+    interval_ms = unit.step_ms * unit.steps_per_bar
+    real = rows.astype(np.float64)
+    return Bars(
+        unit.interval,
+        opened_at + interval_ms * np.arange(len(rows), dtype=np.int64),
+        real[:, OPEN] * instrument.tick,
+        real[:, HIGH] * instrument.tick,
+        real[:, LOW] * instrument.tick,
+        real[:, CLOSE] * instrument.tick,
+        real[:, VOLUME] * instrument.lot,
+        real[:, TAKER_BUY] * instrument.lot,
+        rows[:, TRADE_COUNT],
+        instrument.symbol,
+    )
+
+
+def trades_of(book: Book, opened_at: int, step_ms: int) -> NDArray[np.void]:
+    """Every trade in order: `at_ms` (the start of its market step) and the fields of `TRADE_COLUMNS`, int64."""
+    events = _logged(book)
+    return _structured(events[events[:, ladder.EVENT_KIND] == TRADE], TRADE_COLUMNS, opened_at, step_ms)
+
+
+def orders_of(book: Book, opened_at: int, step_ms: int, *, labelled: bool) -> NDArray[np.void]:
+    """Orders as they arrived, with the fields of `ORDER_COLUMNS`; only those with a label where asked."""
+    events = _logged(book)
+    kept = events[:, ladder.EVENT_KIND] == ACCEPTED
+    if labelled:
+        kept &= events[:, ladder.EVENT_LABEL] != 0
+    return _structured(events[kept], ORDER_COLUMNS, opened_at, step_ms)
+
+
+def digest_of(book: Book, rows: Ints, opened_at: int) -> str:
+    """sha256 over the logged events, the bars and the clock's start."""
+    digest = hashlib.sha256(np.int64(opened_at).tobytes())
+    digest.update(_logged(book).tobytes())
+    digest.update(rows.tobytes())
+    return digest.hexdigest()
+
+
+def _logged(book: Book) -> Ints:
+    return book.events[: int(book.head[ladder.LOGGED])]
+
+
+def _structured(events: Ints, columns: dict[str, int], opened_at: int, step_ms: int) -> NDArray[np.void]:
+    table = np.zeros(len(events), np.dtype([("at_ms", np.int64), *((name, np.int64) for name in columns)]))
+    for name, column in columns.items():
+        table[name] = events[:, column]
+    table["at_ms"] = opened_at + table["step"] * step_ms
+    return table

@@ -1,0 +1,111 @@
+"""A trader from outside: latency, fills, accounts, and a crowd that draws as if it were not there."""
+
+import numpy as np
+import pytest
+
+from wavetank.simulators.crowd import CrowdMarket
+
+
+def test_an_idle_outsider_changes_nothing() -> None:
+    alone, watched = CrowdMarket("normal", rng=8), CrowdMarket("normal", rng=8)
+    watched.add_trader("policy")
+    assert alone.run(10).tape_digest() == watched.run(10).tape_digest()
+
+
+@pytest.mark.parametrize("latency", [1, 3])
+def test_an_order_trades_at_the_start_of_the_step_after_its_latency(latency: int) -> None:
+    market = CrowdMarket("normal", rng=8, latency_steps=latency).run(1)
+    owner = market.add_trader("policy")
+    order_id = market.submit_market(owner, 250)
+    market.run_bar()
+    fills = market.fills(owner)
+    assert set(fills[:, 2]) == {60 + latency}
+    assert fills[:, 1].sum() == market.position(owner) == 250
+    assert -(fills[:, 0] * fills[:, 1]).sum() == market.cash(owner)
+    trades = market.trades()
+    mine = trades[trades["taker_id"] == order_id]
+    first_of_step = trades[trades["step"] == 60 + latency][: len(mine)]
+    assert mine.tobytes() == first_of_step.tobytes()
+
+
+def test_fills_are_handed_over_once_and_tell_both_directions() -> None:
+    market = CrowdMarket("normal", rng=8).run(1)
+    owner = market.add_trader("policy")
+    market.submit_market(owner, -40)
+    assert len(market.fills(owner)) == 0
+    market.run_bar()
+    assert market.fills(owner)[:, 1].sum() == -40
+    assert market.fills(owner).shape == (0, 3)
+    market.submit_market(owner, 40)
+    market.run_bar()
+    assert market.fills(owner)[:, 1].sum() == 40
+    assert market.position(owner) == 0
+
+
+def test_the_crowd_draws_the_same_whatever_the_outsider_does() -> None:
+    calm = CrowdMarket("normal", rng=8, all_orders=True)
+    shaken = CrowdMarket("normal", rng=8, all_orders=True)
+    owner = shaken.add_trader("policy")
+    for _ in range(10):
+        shaken.submit_market(owner, -20_000)
+        calm.run_bar()
+        shaken.run_bar()
+    assert shaken.close_price < calm.close_price
+    noise = calm.crowd.noise.traders
+    drawn = []
+    for market in (calm, shaken):
+        orders = market.orders()
+        mine = orders[(orders["owner"] < noise) & (orders["step"] >= 0)]
+        drawn.append(np.stack([mine[name] for name in ("step", "owner", "side", "lots")]))
+        drawn.append(np.stack([mine["ticks"] == 0]))
+    assert np.array_equal(drawn[0], drawn[2])
+    assert np.array_equal(drawn[1], drawn[3])
+    assert calm.datacollector.model_vars["value"] == shaken.datacollector.model_vars["value"]
+    assert calm.datacollector.model_vars["activity"] == shaken.datacollector.model_vars["activity"]
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_a_large_order_moves_the_price_its_way_against_the_paired_run(sign: int) -> None:
+    moves = []
+    for seed in range(12):
+        calm, pushed = (CrowdMarket("normal", rng=seed).run(2) for _ in range(2))
+        owner = pushed.add_trader("policy")
+        pushed.submit_market(owner, sign * 20_000)
+        for market in (calm, pushed):
+            market.step()
+            market.step()
+        moves.append(sign * (pushed.mid_ticks - calm.mid_ticks))
+    assert np.mean(moves) > 2 * np.std(moves) / np.sqrt(len(moves))
+
+
+def test_a_reset_keeps_the_account_and_empties_it() -> None:
+    market = CrowdMarket("normal", rng=8)
+    owner = market.add_trader("policy")
+    market.submit_market(owner, 500)
+    market.run(1)
+    market.submit_market(owner, 500)
+    market.reset(8).run(1)
+    assert (market.position(owner), market.cash(owner)) == (0, 0)
+    assert len(market.fills(owner)) == 0
+    market.submit_market(owner, 5)
+    market.run(1)
+    assert market.fills(owner)[:, 1].sum() == 5
+
+
+def test_wrong_orders_are_answered_in_one_sentence() -> None:
+    market = CrowdMarket("normal", rng=8)
+    with pytest.raises(ValueError, match="owner 0 is no outside trader"):
+        market.submit_market(0, 5)
+    owner = market.add_trader("policy")
+    with pytest.raises(ValueError, match="order of 0 lots"):
+        market.submit_market(owner, 0)
+    with pytest.raises(ValueError, match="'policy' is already in this market"):
+        market.add_trader("policy")
+    for i in range(15):
+        market.add_trader(f"other {i}")
+    with pytest.raises(ValueError, match="room for 16 outside traders"):
+        market.add_trader("one more")
+    for _ in range(256):
+        market.submit_market(owner, 1)
+    with pytest.raises(ValueError, match="256 orders are on their way"):
+        market.submit_market(owner, 1)
