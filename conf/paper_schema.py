@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from hydra.core.config_store import ConfigStore
 from omegaconf import MISSING
 
-from .schema import INTERVALS, TrackingSchema
+from .market_schema import INTERVALS
+from .schema import TrackingSchema
 
 
 @dataclass

@@ -1,0 +1,287 @@
+"""The schema of the research loop's config: which keys there are, of which type and in which range.
+
+YAML files hold the values; here a value stands only where it is `null` or a class path. A key that is not in the
+schema, a wrong type and a value out of range are errors that name the key. Imports nothing of the house, and Hydra
+alone of the world.
+"""
+
+from dataclasses import dataclass, fields, is_dataclass
+from typing import Any, TypeVar
+
+from hydra.core.config_store import ConfigStore
+from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
+from omegaconf import MISSING, DictConfig, OmegaConf
+
+from .market_schema import INTERVALS, CostsSchema, LimitsSchema, MarketSchema
+from .ranges import above, at_least, given, one_of, seed_in_range, share
+
+T = TypeVar("T")
+
+
+@dataclass
+class AgentSchema:
+    """PPO's keys, the same for every backend; `_target_` is the trainer's class. Ranges are checked by PPOConfig."""
+
+    _target_: str = MISSING
+    backend: str = MISSING
+    learning_rate: float = MISSING
+    rollout: int = MISSING
+    minibatch: int = MISSING
+    epochs: int = MISSING
+    gamma: float = MISSING
+    gae_lambda: float = MISSING
+    clip: float = MISSING
+    entropy: float = MISSING
+    value_coef: float = MISSING
+    max_grad_norm: float = MISSING
+    hidden: list[int] = MISSING
+    activation: str = MISSING
+    log_std_init: float = MISSING
+    target_kl: float | None = MISSING
+    normalize_advantage: bool = MISSING
+    reward_scale: float = MISSING
+    threads: int = MISSING
+
+
+@dataclass
+class RLlibSchema(AgentSchema):
+    """The same keys, and how many processes collect: `runners` 0 collects in the learner's own."""
+
+    runners: int = MISSING
+
+    def __post_init__(self) -> None:
+        at_least("agent.runners", self.runners, 0)
+
+
+@dataclass
+class EnvSchema:
+    """What every environment has; the kinds add where their market comes from."""
+
+    kind: str = MISSING
+    num_envs: int = MISSING
+    episode_bars: int | None = MISSING
+    actions: str = MISSING
+    observation: str = MISSING
+    rewards: dict[str, float] = MISSING
+    dead_band: float = MISSING
+    cash: float = MISSING
+
+    def __post_init__(self) -> None:
+        at_least("env.num_envs", self.num_envs, 1)
+        if self.episode_bars is not None:
+            at_least("env.episode_bars", self.episode_bars, 2)
+        one_of("env.actions", self.actions, ("box", "discrete"))
+        share("env.dead_band", self.dead_band)
+        above("env.cash", self.cash, 0.0)
+
+
+@dataclass
+class HistoryEnv(EnvSchema):
+    """Recorded bars: `market.path`."""
+
+    kind: str = "history"
+
+
+@dataclass
+class ProcessEnv(EnvSchema):
+    """A closed-form market, drawn anew for every seed role."""
+
+    kind: str = "process"
+    process: str = MISSING
+    interval: str = MISSING
+    bars: int = MISSING
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        one_of("env.process", self.process, ("mean_reversion", "random_walk"))
+        one_of("env.interval", self.interval, INTERVALS)
+        at_least("env.bars", self.bars, 200)
+
+
+@dataclass
+class ArenaEnv(EnvSchema):
+    """A crowd of traders in an order book; the policy's own orders move the price."""
+
+    kind: str = "arena"
+    scenario: str = MISSING
+    interval: str = MISSING
+    size: float = MISSING
+    burn_in_bars: int = MISSING
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        one_of("env.interval", self.interval, INTERVALS)
+        at_least("env.burn_in_bars", self.burn_in_bars, 200)
+        above("env.size", self.size, 0.0)
+        if self.episode_bars is None:
+            raise ValueError("env.episode_bars: an arena's market has no end, so an episode needs a length")
+
+
+@dataclass
+class MemorySchema:
+    """How the past is asked; used only by an observation with memory columns."""
+
+    neighbours: int = MISSING
+    horizon: int = MISSING
+
+    def __post_init__(self) -> None:
+        at_least("memory.neighbours", self.neighbours, 1)
+        at_least("memory.horizon", self.horizon, 1)
+
+
+@dataclass
+class SplitSchema:
+    """Shares of the bars that select and that judge; the rest trains. Between them stands the purge."""
+
+    validation: float = MISSING
+    test: float = MISSING
+    embargo: int = MISSING
+
+    def __post_init__(self) -> None:
+        share("split.validation", self.validation)
+        share("split.test", self.test)
+        at_least("split.embargo", self.embargo, 0)
+        if self.validation <= 0.0:
+            raise ValueError("split.validation: 0 leaves no bars to judge the trained policy on")
+        if self.validation + self.test >= 0.9:
+            raise ValueError(
+                f"split: validation {self.validation} and test {self.test} leave less than a tenth to train on"
+            )
+
+
+@dataclass
+class TrackingSchema:
+    """Where runs are remembered; `root: null` remembers nothing."""
+
+    root: str | None = MISSING
+    experiment: str = MISSING
+    model: str = MISSING
+
+
+@dataclass
+class TrainConfig:
+    """`wavetank train`."""
+
+    steps: int = MISSING
+    seed: int = MISSING
+    out: str = MISSING
+    checkpoint_every: int = MISSING
+    agent: AgentSchema = MISSING
+    env: EnvSchema = MISSING
+    market: MarketSchema = MISSING
+    costs: CostsSchema = MISSING
+    limits: LimitsSchema = MISSING
+    memory: MemorySchema = MISSING
+    split: SplitSchema = MISSING
+    tracking: TrackingSchema = MISSING
+
+    def __post_init__(self) -> None:
+        at_least("steps", self.steps, 1)
+        at_least("checkpoint_every", self.checkpoint_every, 1)
+        seed_in_range("seed", self.seed)
+        given("out", self.out)
+
+
+@dataclass
+class WalkSchema:
+    """The windows of a walk-forward, in shares of all bars; the test windows adjoin and end with the bars."""
+
+    windows: int = MISSING
+    train: float = MISSING
+    validation: float = MISSING
+    test: float = MISSING
+    embargo: int = MISSING
+    anchored: bool = MISSING
+
+    def __post_init__(self) -> None:
+        at_least("walk.windows", self.windows, 1)
+        for name in ("train", "validation", "test"):
+            share(f"walk.{name}", getattr(self, name))
+        at_least("walk.embargo", self.embargo, 0)
+
+
+@dataclass
+class WalkForwardConfig(TrainConfig):
+    """`wavetank walkforward`: train's keys, and the windows."""
+
+    walk: WalkSchema = MISSING
+    baselines: list[str] = MISSING
+
+
+@dataclass
+class EvaluateConfig:
+    """`wavetank evaluate`."""
+
+    policy: str = MISSING
+    out: str | None = MISSING
+    slice: str = MISSING
+    baselines: list[str] = MISSING
+    cash: float = MISSING
+    seed: int | None = MISSING
+    market: MarketSchema = MISSING
+
+    def __post_init__(self) -> None:
+        given("policy", self.policy)
+        one_of("slice", self.slice, ("validation", "test"))
+        above("cash", self.cash, 0.0)
+
+
+AGENTS: dict[str, type[AgentSchema]] = {"sb3": AgentSchema, "rllib": RLlibSchema}
+ENVS: dict[str, type[EnvSchema]] = {"history": HistoryEnv, "process": ProcessEnv, "arena": ArenaEnv}
+
+
+def run_folder(moment: str) -> str:
+    """Where a run goes that is not told where: by its moment, or, as a job of a multirun, where Hydra puts the job."""
+    if HydraConfig.initialized() and HydraConfig.get().mode == RunMode.MULTIRUN:
+        return str(HydraConfig.get().runtime.output_dir)
+    return f"outputs/{moment}"
+
+
+def typed(composed: DictConfig, kind: type[T]) -> T:
+    """The composed config as the plain object it describes; ValueError naming a key that was forced in with `+`."""
+    _no_more_keys(composed, "")
+    config = OmegaConf.to_object(composed)
+    if not isinstance(config, kind):
+        raise ValueError(f"the config is a {type(config).__name__}, not a {kind.__name__}")
+    return config
+
+
+def _no_more_keys(node: DictConfig, path: str) -> None:
+    kind = OmegaConf.get_type(node)
+    known = {found.name for found in fields(kind)} if is_dataclass(kind) else None
+    for key in map(str, node):
+        if known is not None and key not in known:
+            raise ValueError(f"Key '{path}{key}' not in '{getattr(kind, '__name__', kind)}'")
+        value = None if OmegaConf.is_missing(node, key) else node[key]
+        if isinstance(value, DictConfig):
+            _no_more_keys(value, f"{path}{key}.")
+
+
+def register() -> None:
+    """Put the schemas into Hydra's store, under the names that the YAML files' defaults lists use."""
+    OmegaConf.register_new_resolver("run_folder", run_folder, replace=True, use_cache=True)
+    store = ConfigStore.instance()
+    programs: dict[str, Any] = {
+        "train_schema": TrainConfig,
+        "walkforward_schema": WalkForwardConfig,
+        "evaluate_schema": EvaluateConfig,
+    }
+    for name, node in programs.items():
+        store.store(name=name, node=node, provider="wavetank")
+    groups: list[tuple[str, str, Any]] = [
+        ("agent", "agent_schema", AgentSchema),
+        ("agent", "rllib_schema", RLlibSchema),
+        ("env", "history_schema", HistoryEnv),
+        ("env", "process_schema", ProcessEnv),
+        ("env", "arena_schema", ArenaEnv),
+        ("market", "market_schema", MarketSchema),
+        ("costs", "costs_schema", CostsSchema),
+        ("limits", "limits_schema", LimitsSchema),
+        ("tracking", "tracking_schema", TrackingSchema),
+    ]
+    for group, name, schema in groups:
+        store.store(group=group, name=name, node=schema, provider="wavetank")
+
+
+register()

@@ -1,0 +1,1 @@
+"""The research loop: train, evaluate, walk forward, storm, sweep, promote, report."""

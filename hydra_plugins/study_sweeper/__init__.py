@@ -1,0 +1,1 @@
+"""A Hydra sweeper whose jobs are the trials of one resumable, pruning Optuna study."""

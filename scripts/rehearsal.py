@@ -1,0 +1,69 @@
+"""A rehearsal: a passport trades given bars on paper, journalled, and what its journal tells comes back.
+
+The evidence of parity, and the demo's storm, are made here: a door wires both loops, no room imports the other.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ..execution.clock import BarClock
+from ..execution.feed import ReplayFeed
+from ..execution.history import History, read_history
+from ..execution.journal import Journal
+from ..execution.parts import Step
+from ..execution.session import Settings, begin, load_trader
+from ..market.bars import Bars
+
+if TYPE_CHECKING:
+    from ..experiments.evaluate import Track
+
+
+def rehearse(
+    passport: Path, bars: Bars, journal: Path, *, source: str, cash: float, watch: Callable[[Step], None] | None = None
+) -> History:
+    """Trade `bars` on paper under live limits, into a new journal; return what the journal then tells."""
+    if journal.exists():
+        raise ValueError(f"{journal} exists: a rehearsal begins a journal of its own")
+    settings = Settings(cash=cash)
+    trader = load_trader(passport, settings.limits)
+    clock = BarClock()
+    book = Journal(journal)
+    try:
+        begin(book, trader, settings, clock, source=source, watch=watch).run(ReplayFeed(bars, source, clock))
+    finally:
+        book.close()
+    return read_history(journal)
+
+
+def track_of(history: History, interval_ms: int, lot: float, leverage: float) -> "Track":
+    """What the journal tells, as a track; a bar without a decision keeps the last action."""
+    from ..experiments.evaluate import Track  # heavy, as in train
+
+    held = history.lots * lot * history.close
+    allowed = np.maximum(history.equity, 1e-9) * leverage
+    decided = np.maximum.accumulate(np.where(np.isnan(history.action), 0, np.arange(len(history))))
+    return Track(
+        name="policy",
+        interval_ms=interval_ms,
+        closed_at=history.opened_at + interval_ms - 1,
+        close=history.close,
+        equity=history.equity,
+        exposure=held / allowed,
+        action=np.nan_to_num(history.action[decided]),
+        fees=history.fees,
+        funding=history.funding,
+        turnover=history.turnover,
+        trades=history.trades,
+        state=history.state,
+    )
+
+
+def parity(track: "Track", history: History, interval_ms: int, passport: Path) -> dict[str, object]:
+    """The evidence that the environment's `track` and the paper account are equal to the last bit."""
+    from ..experiments.promote import BOOKED, parity_evidence  # heavy, as in train
+
+    columns = {name: np.asarray(getattr(history, name)) for name in BOOKED}
+    return parity_evidence(track, history.opened_at + interval_ms - 1, columns, passport)

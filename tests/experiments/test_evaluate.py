@@ -1,0 +1,203 @@
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from wavetank.agents.policy import Decision
+from wavetank.agents.rules import RULES
+from wavetank.envs.observation import ObservationSpec
+from wavetank.envs.trading import TradingEnv
+from wavetank.experiments.evaluate import Track, run_policy, stitch, warm_up_bars
+from wavetank.market.costs import Costs
+from wavetank.market.limits import Limits, State
+from wavetank.market.orders import Instrument
+
+from .made_bars import rising, wandering
+
+SPEC = ObservationSpec.load("spine")
+FREE = Costs(0.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0)
+OFF = Limits(mode="off")
+FINE = Instrument(lot=1e-6, min_notional=0.0)
+NEED = warm_up_bars(SPEC)
+
+
+def rule(name: str) -> Any:
+    return RULES[name](SPEC.columns)
+
+
+class Wishes:
+    """Wants the exposures it was told, one a bar."""
+
+    def __init__(self, *wishes: float) -> None:
+        self.wishes = list(wishes)
+
+    def act(self, observations: NDArray[np.float32], state: Any = None, starts: Any = None) -> Decision:
+        assert observations.shape == (1, SPEC.width)
+        wish = np.array([[self.wishes.pop(0)]], np.float32)
+        return Decision(wish, np.ones(1, np.float32), np.zeros(1, np.float32))
+
+
+def test_holding_without_costs_earns_what_the_market_earns() -> None:
+    bars = rising(NEED + 50)
+    track = run_policy(rule("hold"), bars, instrument=FINE, costs=FREE, limits=OFF, cash=1000.0)
+
+    # bought at the open of the bar after the first observed one, which is the close it was observed at
+    assert len(track) == 51
+    assert track.equity[-1] == pytest.approx(1000.0 * 1.001**50, rel=1e-6)
+    assert track.exposure[0] == 0.0
+    assert track.exposure[1:] == pytest.approx(np.ones(50), abs=1e-6)
+    assert (track.closed_at == bars.closed_at[NEED - 1 :]).all()
+    assert (track.close == bars.close[NEED - 1 :]).all()
+
+
+def test_a_flat_policy_keeps_its_money() -> None:
+    track = run_policy(rule("flat"), wandering(NEED + 20), cash=500.0)
+
+    assert (track.equity == 500.0).all()
+    assert track.metrics()["trades"] == 0
+
+
+def test_a_track_is_what_the_environment_says_step_by_step() -> None:
+    bars = wandering(NEED + 12)
+    wishes = [0.5, -1.0, -1.0, 0.0, 1.0, 0.2, -0.3, 0.0, 1.0, 1.0, -1.0, 0.4]
+    track = run_policy(Wishes(*wishes), bars, limits=Limits(mode="live"))
+    env = TradingEnv(bars, limits=Limits(mode="live"), random_start=False)
+    env.reset()
+
+    for row, wish in enumerate(wishes, start=1):
+        env.step(np.array([wish], np.float32))
+        account = env.account
+        seen = (track.equity[row], track.fees[row], track.funding[row], track.turnover[row], track.trades[row])
+        assert seen == (account.equity, account.fees, account.funding, account.turnover, account.trades)
+        assert track.action[row] == np.float32(wish)
+
+
+def test_the_track_begins_at_the_bar_asked_for() -> None:
+    bars = wandering(NEED + 40)
+
+    assert run_policy(rule("hold"), bars, start=NEED + 9).closed_at[0] == bars.closed_at[NEED + 9]
+    assert run_policy(rule("hold"), bars, start=3).closed_at[0] == bars.closed_at[NEED - 1]
+
+
+def test_the_future_does_not_change_the_track_so_far() -> None:
+    bars, other = wandering(NEED + 60), wandering(NEED + 60, seed=1)
+    mixed = replace(bars)
+    for name in ("open", "high", "low", "close"):
+        column = getattr(bars, name).copy()
+        scale = bars.close[NEED + 29] / other.close[NEED + 29]
+        column[NEED + 30 :] = getattr(other, name)[NEED + 30 :] * scale
+        object.__setattr__(mixed, name, column)
+    mixed.__post_init__()
+    before, after = (run_policy(rule("ma_cross"), each, limits=OFF) for each in (bars, mixed))
+
+    assert before.equity[:31].tobytes() == after.equity[:31].tobytes()
+    assert before.equity[-1] != after.equity[-1]
+
+
+def test_a_long_gap_closes_the_position_and_the_account_goes_on_with_what_is_left() -> None:
+    bars = rising(2 * NEED + 60, skip=(NEED + 30, 10))
+    track = run_policy(rule("hold"), bars, instrument=FINE, costs=FREE, limits=OFF, cash=1000.0)
+    jump = int(np.flatnonzero(np.diff(track.closed_at) > bars.interval_ms)[0])
+
+    assert track.closed_at[jump] == bars.closed_at[NEED + 29]
+    assert track.exposure[jump] == 0.0
+    assert track.closed_at[jump + 1] == bars.closed_at[NEED + 30 + NEED]
+    bars_held = 30 + (len(bars) - (NEED + 30) - NEED)
+    assert track.equity[-1] == pytest.approx(1000.0 * 1.001**bars_held, rel=1e-6)
+    assert (np.diff(track.turnover) >= 0).all()
+
+
+def test_a_halted_account_stays_flat_after_a_gap() -> None:
+    bars = rising(2 * NEED + 60, rate=-0.01, skip=(NEED + 30, 10))
+    track = run_policy(rule("hold"), bars, costs=FREE)
+    after = track.closed_at > bars.closed_at[NEED + 29]
+
+    assert track.state[-1] == State.HALTED
+    assert after.sum() == 30
+    assert (track.exposure[after] == 0).all()
+    assert len(set(track.equity[after])) == 1
+
+
+def test_ruin_ends_the_track() -> None:
+    bars = rising(2 * NEED + 60, rate=0.06, skip=(NEED + 30, 10))
+    instrument = Instrument(max_leverage=20.0)
+    track = run_policy(Wishes(*[-1.0] * 30), bars, instrument=instrument, costs=FREE, limits=OFF)
+
+    assert len(track) == 2  # 20 × 6 % in one bar
+    assert track.equity[-1] == pytest.approx(0.0, abs=1e-6)
+
+
+def test_closing_out_sells_on_the_last_bar_at_its_cost() -> None:
+    bars = rising(NEED + 20)
+    kept = run_policy(rule("hold"), bars, limits=OFF)
+    sold = run_policy(rule("hold"), bars, limits=OFF, close_out=True)
+
+    assert kept.exposure[-1] > 0.9
+    assert sold.exposure[-1] == 0.0
+    assert sold.trades[-1] == kept.trades[-1] + 1
+    assert sold.fees[-1] > kept.fees[-1]
+    assert (sold.equity[:-1] == kept.equity[:-1]).all()
+
+
+def test_a_discrete_policy_means_short_flat_and_long() -> None:
+    discrete = run_policy(Wishes(2.0, 0.0, 1.0), wandering(NEED + 3), actions="discrete")
+    exposures = run_policy(Wishes(1.0, -1.0, 0.0), wandering(NEED + 3))
+
+    assert (discrete.equity == exposures.equity).all()
+    assert list(discrete.action) == [0.0, 1.0, -1.0, 0.0]
+
+
+def test_too_few_bars_are_refused() -> None:
+    with pytest.raises(ValueError, match=f"{NEED} bars are too few"):
+        run_policy(rule("flat"), wandering(NEED))
+
+
+def test_stitched_tracks_go_on_with_the_money_of_the_last_one() -> None:
+    bars = rising(NEED + 60)
+    whole = run_policy(rule("hold"), bars, instrument=FINE, costs=FREE, limits=OFF)
+    cut = NEED + 29
+    first = run_policy(rule("hold"), bars.slice(0, cut + 1), instrument=FINE, costs=FREE, limits=OFF)
+    second = run_policy(rule("hold"), bars, start=cut, instrument=FINE, costs=FREE, limits=OFF, cash=7.0)
+    both = stitch("both", [first, second])
+
+    assert (both.closed_at == whole.closed_at).all()
+    assert both.equity == pytest.approx(whole.equity, rel=1e-6)
+    assert both.trades[-1] == first.trades[-1] + second.trades[-1]
+    assert (np.diff(both.fees) >= 0).all()
+    with pytest.raises(ValueError, match="before the last one ended"):
+        stitch("both", [second, first])
+
+
+def test_a_saved_track_comes_back_bit_for_bit(tmp_path: Path) -> None:
+    track = run_policy(rule("ma_cross"), wandering(NEED + 30))
+    again = Track.load(track.save(tmp_path / "tracks" / "one.npz"))
+
+    assert (again.name, again.interval_ms) == (track.name, track.interval_ms)
+    for name in (
+        "closed_at",
+        "close",
+        "equity",
+        "exposure",
+        "action",
+        "fees",
+        "funding",
+        "turnover",
+        "trades",
+        "state",
+    ):
+        assert getattr(again, name).tobytes() == getattr(track, name).tobytes()
+        assert getattr(again, name).dtype == getattr(track, name).dtype
+
+
+def test_a_track_that_is_not_finite_or_not_whole_is_refused() -> None:
+    track = run_policy(rule("flat"), wandering(NEED + 5))
+    broken = track.equity.copy()
+    broken[2] = np.nan
+
+    with pytest.raises(ValueError, match="equity is not finite"):
+        replace(track, equity=broken)
+    with pytest.raises(ValueError, match="fees has 2 rows, not 6"):
+        replace(track, fees=np.zeros(2))
