@@ -102,7 +102,8 @@ class EnvSetup:
             if not (np.issubdtype(levels.dtype, np.integer) and levels.min() >= 0 and levels.max() < len(LEVELS)):
                 raise ValueError(f"actions {levels[:4]} are not integers 0 … {len(LEVELS) - 1}")
             return np.asarray(LEVELS[levels], np.float64)
-        flat: NDArray[np.float64] = given.reshape(count).astype(np.float64, copy=False)
+        # a copy, since a read-only or strided array is another type to numba, and compiles the step anew
+        flat: NDArray[np.float64] = given.reshape(count).astype(np.float64)
         if not np.abs(flat).max() <= 1.0:  # NaN fails this too
             bad = int(np.flatnonzero(~(np.abs(flat) <= 1.0))[0])
             raise ValueError(f"action {flat[bad]} of episode {bad} is not a number in [-1, 1]")

@@ -27,6 +27,7 @@ from .statistics import (
     mean_difference,
     moments_of,
     probabilistic_sharpe,
+    sharpe_difference,
     trial_variance,
 )
 
@@ -121,8 +122,10 @@ def out_of_sample_gate(track: Track, hold: Track | None, trials: int, standard: 
             f"the best of {trials} lucky runs would look as good"
         )
     if hold is not None and len(hold) == len(track):
-        edge = mean_difference(track.returns, hold.returns, rng=role_rng(seed, "promote"))
-        figures |= {"mean_over_hold": edge.estimate, "mean_over_hold_low": edge.low, "mean_over_hold_high": edge.high}
+        for name, difference in (("mean", mean_difference), ("sharpe", sharpe_difference)):
+            edge = difference(track.returns, hold.returns, rng=role_rng(seed, "promote"))
+            told = {"": edge.estimate, "_low": edge.low, "_high": edge.high}
+            figures |= {f"{name}_over_hold{end}": value for end, value in told.items()}
     return Gate("out_of_sample", not reasons, tuple(reasons), figures)
 
 

@@ -156,18 +156,6 @@ def stationary_indices(count: int, block: float, draws: int, rng: np.random.Gene
     return indices
 
 
-def mean_interval(
-    returns: Floats,
-    *,
-    rng: np.random.Generator,
-    level: float = 0.95,
-    draws: int = 2000,
-    block: float | None = None,
-) -> Interval:
-    """Stationary-bootstrap interval of the mean return per bar."""
-    return _resampled(_row_means, [_sample(returns)], rng, level, draws, block)
-
-
 def mean_difference(
     ours: Floats,
     theirs: Floats,
@@ -255,11 +243,6 @@ def _resampled(
     low, high = np.quantile(np.concatenate(values), [(1.0 - level) / 2.0, (1.0 + level) / 2.0])
     estimate = float(statistic([column[None, :] for column in columns])[0])
     return Interval(estimate, float(low), float(high), level)
-
-
-def _row_means(columns: list[Floats]) -> Floats:
-    means: Floats = columns[0].mean(axis=1)
-    return means
 
 
 def _row_mean_differences(columns: list[Floats]) -> Floats:

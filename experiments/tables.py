@@ -14,13 +14,16 @@ LABELS = {
     "mean_over_hold": "mean a bar, over holding",
     "mean_over_hold_low": "… 95 % from",
     "mean_over_hold_high": "… 95 % to",
+    "sharpe_over_hold": "Sharpe a bar, over holding",
+    "sharpe_over_hold_low": "… 95 % from",
+    "sharpe_over_hold_high": "… 95 % to",
     "pairs": "paired seeds",
     "differing": "bars that differ",
     "trades": "trades",
     "first_difference": "first difference",
 }
 SHARES = ("return", "drawdown")
-PER_BAR = "mean_over"
+PER_BAR = "mean_over"  # shares so small that they read as basis points
 
 
 def percent(share: float) -> str:

@@ -150,7 +150,9 @@ class Bars:
             raise ValueError(f"column {name} has shape {values.shape}, the bars are {len(self.opened_at)}")
         if dtype is np.int64 and np.issubdtype(values.dtype, np.floating):
             _refuse(~np.isfinite(values) | (values != np.floor(values)), values, name, "is not a whole number")
-        frozen: NDArray[Any] = np.ascontiguousarray(values, dtype).view()
+        # what the caller could still write into is copied; a slice of other bars stays a view
+        own: NDArray[Any] = np.array(values, dtype) if values.flags.writeable else np.ascontiguousarray(values, dtype)
+        frozen = own.view()
         frozen.flags.writeable = False
         object.__setattr__(self, name, frozen)
 

@@ -85,7 +85,8 @@ def cache_root() -> Path:
 
 def cache_folder(source: Path) -> str:
     """Where the kernels of one source file are kept."""
-    return os.environ.get("NUMBA_CACHE_DIR") or str(cache_root() / source_digest(source))
+    given = os.environ.get("NUMBA_CACHE_DIR")
+    return str((Path(given) if given else cache_root()) / source_digest(source))
 
 
 def kernel_folders() -> set[str]:

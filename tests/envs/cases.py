@@ -37,7 +37,7 @@ CASES: dict[str, tuple[Bars, EnvKeywords]] = {
     "gaps to the end": (GAPPY, {"costs": DEAR, "instrument": LEVERED, "random_start": False}),
     "levered": (WILD, {"instrument": LEVERED, "observation": SHORT}),
     "levered, clipped": (WILD, {"instrument": LEVERED, "limits": Limits("clip", 0.4, 0.2, 0.1, 0.3)}),
-    "live": (SMOOTH, {"limits": Limits("live", 0.9, 0.5, 0.02, 0.15), "episode_bars": 300}),
+    "live": (SMOOTH, {"limits": Limits("live", 0.9, 0.5, daily_loss=0.01, drawdown=0.08), "episode_bars": 100}),
     "live, ends when halted": (
         WILD,
         {"limits": Limits("live", 1.0, 2.0, 0.03, 0.1, terminate_on_halt=True), "actions": "discrete"},

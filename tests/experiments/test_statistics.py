@@ -11,7 +11,6 @@ from wavetank.experiments.statistics import (
     deflated_sharpe,
     expected_max_sharpe,
     mean_difference,
-    mean_interval,
     moments_of,
     optimal_block,
     paired_comparison,
@@ -107,10 +106,10 @@ def test_resampled_blocks_are_geometric_and_wrap() -> None:
     assert np.any((indices[:, :-1] == 49) & (indices[:, 1:] == 0))
 
 
-def test_mean_interval_is_that_of_arch() -> None:
+def test_mean_difference_is_that_of_arch() -> None:
     arch = pytest.importorskip("arch.bootstrap")
     series = autoregressive(np.random.default_rng(5), 400, 0.4)
-    ours = mean_interval(series, rng=np.random.default_rng(1), draws=8000, block=8.0)
+    ours = mean_difference(series, 0.0 * series, rng=np.random.default_rng(1), draws=8000, block=8.0)
     boot = arch.StationaryBootstrap(8, series, seed=np.random.default_rng(2))
     low, high = boot.conf_int(np.mean, reps=8000, method="percentile").ravel()
     width = high - low
@@ -121,8 +120,9 @@ def test_mean_interval_is_that_of_arch() -> None:
 
 def test_blocks_widen_the_interval_of_returns_that_depend_on_one_another() -> None:
     series = autoregressive(np.random.default_rng(5), 2000, 0.8)
-    apart = mean_interval(series, rng=np.random.default_rng(1), block=1.0)
-    blocks = mean_interval(series, rng=np.random.default_rng(1))
+    nothing = np.zeros(2000)
+    apart = mean_difference(series, nothing, rng=np.random.default_rng(1), block=1.0)
+    blocks = mean_difference(series, nothing, rng=np.random.default_rng(1))
     # In closed form the standard error grows by √((1+ρ)/(1−ρ)) = 3.
     assert 2.2 < (blocks.high - blocks.low) / (apart.high - apart.low) < 3.4
 
@@ -134,7 +134,7 @@ def test_mean_difference_sees_through_what_both_sides_share() -> None:
     interval = mean_difference(ours, market, rng=np.random.default_rng(1))
     assert interval.low > 0.0
     assert interval.estimate == pytest.approx(float((ours - market).mean()))
-    alone = mean_interval(ours, rng=np.random.default_rng(1))
+    alone = mean_difference(ours, np.zeros(500), rng=np.random.default_rng(1))
     assert interval.high - interval.low < 0.2 * (alone.high - alone.low)
 
 

@@ -85,6 +85,7 @@ def test_trials_behind_the_median_are_pruned_through_the_storage(tmp_path: Path)
     assert best == max(values)
 
 
+@pytest.mark.slow
 def test_failed_jobs_are_counted_and_end_the_sweep_with_their_own_error(tmp_path: Path) -> None:
     within = sweep(tmp_path, "++fails_at=[1]", "hydra.sweeper.max_failures=1", trials=3)
     assert within.returncode == 0, within.stderr
@@ -103,6 +104,7 @@ def test_resuming_with_another_space_is_refused(tmp_path: Path) -> None:
     assert len(walked(tmp_path)) == 1
 
 
+@pytest.mark.slow
 def test_sqlite_holds_a_study_too(tmp_path: Path) -> None:
     storage = f"hydra.sweeper.storage=sqlite:///{tmp_path}/study.db"
     done = sweep(tmp_path, storage, trials=2)

@@ -111,6 +111,15 @@ def test_a_column_cannot_be_written(column: str) -> None:
         setattr(bars, column, None)
 
 
+def test_what_the_caller_writes_afterwards_reaches_no_bar() -> None:
+    columns = _columns()
+    bars = Bars("1h", **columns)
+    columns["close"][:] = np.nan
+    columns["opened_at"][:] = 0
+    assert bars.close.tolist() == [101.0, 100.5, 103.0]
+    assert int(bars.opened_at[0]) == MIDNIGHT
+
+
 def test_all_intervals_divide_a_day() -> None:
     assert all(DAY_MS % length == 0 for length in INTERVALS.values())
 

@@ -1,65 +1,38 @@
 """One bar in order: each of the seven steps by hand, with numbers that can be worked out on paper."""
 
 import math
-from decimal import Decimal
 
 import numpy as np
 import pytest
 
-from wavetank.market.bars import Bar
 from wavetank.market.costs import Costs
-from wavetank.market.exchange import BarExchange, Quote, close_for_gap, resting_price
+from wavetank.market.exchange import BarExchange, close_for_gap
 from wavetank.market.ledger import LIQUIDATED, RUINED, SOLVENT, open_account
 from wavetank.market.limits import Limits, State
 from wavetank.market.orders import Fill, Instrument, Kind, Order, Reason
 from wavetank.market.terms import terms_of
 
 from .handmade import HOUR, MIDNIGHT, flat_bar
-
-FREE = Costs(taker_fee_bps=0, maker_fee_bps=0, half_spread_bps=0, impact_y=0, participation=1.0, funding_bps_per_8h=0)
-MARGIN = Instrument(lot=1.0, tick=1.0, max_leverage=9.0, maintenance=0.1, liquidation_fee=0.02)
-ONE = MIDNIGHT + HOUR  # a bar without a funding stamp and without a day roll before it
-
-
-def _venue(costs: Costs = FREE, limits: Limits | None = None, instrument: Instrument = MARGIN) -> BarExchange:
-    """A venue that has seen one bar at 100 (volume 1,000, no volatility) and holds 1,000 in cash."""
-    venue = BarExchange(terms_of(instrument, costs, limits or Limits()), HOUR, 1_000.0, costs.funding_bps_per_8h)
-    venue.warm(flat_bar(100.0))
-    venue.account = open_account(1_000.0)
-    return venue
-
-
-def _bar(at: int, open_: float, high: float, low: float, close: float, volume: float = 1_000.0) -> Bar:
-    return Bar(at, float(open_), float(high), float(low), float(close), volume)
-
-
-def _holding(lots: int, **terms: object) -> BarExchange:
-    """A venue that bought or sold `lots` at 100 in the bar at 01:00; its next bar is the one at 02:00."""
-    venue = _venue(**terms)  # type: ignore[arg-type]
-    venue.submit(Order(lots))
-    venue.on_bar(flat_bar(100.0, ONE))
-    assert venue.account.lots == lots
-    return venue
-
+from .venues import FREE, MARGIN, ONE, a_bar, a_holder, a_venue
 
 # 1: UTC day rolls
 
 
 def test_1_the_day_baseline_is_the_equity_of_the_last_mark_before_the_day() -> None:
-    venue = _holding(5)
-    venue.on_bar(_bar(MIDNIGHT + 23 * HOUR, 100, 110, 100, 110))
+    venue = a_holder(5)
+    venue.on_bar(a_bar(MIDNIGHT + 23 * HOUR, 100, 110, 100, 110))
     assert (venue.account.day_equity, venue.account.equity) == (1_000.0, 1_050.0)
-    venue.on_bar(_bar(MIDNIGHT + 24 * HOUR, 120, 130, 120, 130))
+    venue.on_bar(a_bar(MIDNIGHT + 24 * HOUR, 120, 130, 120, 130))
     assert (venue.account.day_equity, venue.account.equity) == (1_050.0, 1_150.0)
-    venue.on_bar(_bar(MIDNIGHT + 25 * HOUR, 130, 140, 130, 140))
+    venue.on_bar(a_bar(MIDNIGHT + 25 * HOUR, 130, 140, 130, 140))
     assert venue.account.day_equity == 1_050.0
 
 
 def test_1_a_day_that_a_gap_swallowed_still_rolls() -> None:
-    venue = _holding(5)
-    venue.on_bar(_bar(MIDNIGHT + 50 * HOUR, 110, 110, 110, 110))
+    venue = a_holder(5)
+    venue.on_bar(a_bar(MIDNIGHT + 50 * HOUR, 110, 110, 110, 110))
     assert venue.account.day_equity == 1_000.0
-    venue.on_bar(_bar(MIDNIGHT + 80 * HOUR, 120, 120, 120, 120))
+    venue.on_bar(a_bar(MIDNIGHT + 80 * HOUR, 120, 120, 120, 120))
     assert venue.account.day_equity == 1_050.0
 
 
@@ -74,16 +47,16 @@ def test_1_the_first_bar_of_all_rolls_nothing() -> None:
 
 
 def test_2_a_market_order_fills_at_the_open_of_the_next_bar() -> None:
-    venue = _venue()
+    venue = a_venue()
     venue.submit(Order(5, client_id="a-1"))
-    fills = venue.on_bar(_bar(ONE, 103, 109, 99, 101))
+    fills = venue.on_bar(a_bar(ONE, 103, 109, 99, 101))
     assert fills == [Fill(ONE + HOUR - 1, 5, 103.0, 0.0, Reason.ORDER, "a-1")]
     assert (venue.account.cash, venue.account.equity) == (1_000.0 - 515, 990.0)
 
 
 @pytest.mark.parametrize(("lots", "price"), [(4, 100.2), (-4, 99.8)])
 def test_2_the_price_is_worse_by_half_the_spread(lots: int, price: float) -> None:
-    venue = _venue(Costs(10.0, 0, 20.0, 0, 1.0, 0))
+    venue = a_venue(Costs(10.0, 0, 20.0, 0, 1.0, 0))
     venue.submit(Order(lots))
     (fill,) = venue.on_bar(flat_bar(100.0, ONE))
     assert fill.price == pytest.approx(price)
@@ -91,7 +64,7 @@ def test_2_the_price_is_worse_by_half_the_spread(lots: int, price: float) -> Non
 
 
 def test_2_the_price_is_worse_by_the_impact_of_what_fills() -> None:
-    venue = _venue(Costs(0, 0, 0, 0.5, 0.04, 0))
+    venue = a_venue(Costs(0, 0, 0, 0.5, 0.04, 0))
     venue.sigma = 0.02  # as estimated before this bar
     venue.submit(Order(70))
     (fill,) = venue.on_bar(flat_bar(100.0, ONE))
@@ -101,8 +74,8 @@ def test_2_the_price_is_worse_by_the_impact_of_what_fills() -> None:
 
 def test_2_volatility_and_volume_of_the_bar_itself_do_not_price_its_fill() -> None:
     prices = []
-    for bar in (flat_bar(100.0, ONE), _bar(ONE, 100, 180, 60, 170, volume=1e9)):
-        venue = _venue(Costs(0, 0, 0, 0.5, 0.1, 0))
+    for bar in (flat_bar(100.0, ONE), a_bar(ONE, 100, 180, 60, 170, volume=1e9)):
+        venue = a_venue(Costs(0, 0, 0, 0.5, 0.1, 0))
         venue.sigma = 0.02
         venue.submit(Order(300))
         fill = venue.on_bar(bar)[0]
@@ -112,7 +85,7 @@ def test_2_volatility_and_volume_of_the_bar_itself_do_not_price_its_fill() -> No
 
 
 def test_2_what_participation_leaves_expires() -> None:
-    venue = _venue(Costs(0, 0, 0, 0, 0.01, 0))
+    venue = a_venue(Costs(0, 0, 0, 0, 0.01, 0))
     venue.submit(Order(-25))
     assert [fill.lots for fill in venue.on_bar(flat_bar(100.0, ONE))] == [-10]
     assert venue.on_bar(flat_bar(100.0, ONE + HOUR)) == []
@@ -120,7 +93,7 @@ def test_2_what_participation_leaves_expires() -> None:
 
 
 def test_2_nothing_fills_where_nothing_was_traded() -> None:
-    venue = _venue()
+    venue = a_venue()
     venue.volume = 0.0
     venue.submit(Order(5))
     assert venue.on_bar(flat_bar(100.0, ONE)) == []
@@ -128,7 +101,7 @@ def test_2_nothing_fills_where_nothing_was_traded() -> None:
 
 @pytest.mark.parametrize(("held", "order", "filled"), [(5, -9, -5), (5, -3, -3), (5, 2, 0), (-5, 9, 5), (0, 4, 0)])
 def test_2_an_order_that_only_reduces_never_adds(held: int, order: int, filled: int) -> None:
-    venue = _holding(held) if held else _venue()
+    venue = a_holder(held) if held else a_venue()
     venue.submit(Order(order, reduce_only=True))
     fills = venue.on_bar(flat_bar(100.0, ONE + HOUR))
     assert sum(fill.lots for fill in fills) == filled
@@ -139,9 +112,9 @@ def test_2_an_order_that_only_reduces_never_adds(held: int, order: int, filled: 
 
 def test_3_funding_falls_on_the_position_after_the_fill_at_the_price_of_the_open() -> None:
     costs = Costs(0, 0, 0, 0, 1.0, funding_bps_per_8h=10.0)
-    venue = _venue(costs)
+    venue = a_venue(costs)
     venue.submit(Order(5))
-    venue.on_bar(_bar(MIDNIGHT + 8 * HOUR, 100, 120, 100, 120))
+    venue.on_bar(a_bar(MIDNIGHT + 8 * HOUR, 100, 120, 100, 120))
     assert venue.account.funding == pytest.approx(5 * 100 * 0.001)
     venue.submit(Order(-5))
     venue.on_bar(flat_bar(120.0, MIDNIGHT + 16 * HOUR))
@@ -149,7 +122,7 @@ def test_3_funding_falls_on_the_position_after_the_fill_at_the_price_of_the_open
 
 
 def test_3_a_short_receives_what_a_long_pays_and_other_hours_are_free() -> None:
-    venue = _holding(-5, costs=Costs(0, 0, 0, 0, 1.0, funding_bps_per_8h=10.0))
+    venue = a_holder(-5, costs=Costs(0, 0, 0, 0, 1.0, funding_bps_per_8h=10.0))
     venue.on_bar(flat_bar(100.0, MIDNIGHT + 7 * HOUR))
     assert venue.account.funding == 0.0
     venue.on_bar(flat_bar(100.0, MIDNIGHT + 8 * HOUR))
@@ -158,108 +131,11 @@ def test_3_a_short_receives_what_a_long_pays_and_other_hours_are_free() -> None:
 
 
 def test_3_funding_comes_before_the_resting_orders() -> None:
-    venue = _venue(Costs(0, 0, 0, 0, 1.0, funding_bps_per_8h=10.0))
+    venue = a_venue(Costs(0, 0, 0, 0, 1.0, funding_bps_per_8h=10.0))
     venue.submit(Order(5, Kind.LIMIT, 95))
-    fills = venue.on_bar(_bar(MIDNIGHT + 8 * HOUR, 100, 100, 90, 95))
+    fills = venue.on_bar(a_bar(MIDNIGHT + 8 * HOUR, 100, 100, 90, 95))
     assert [fill.lots for fill in fills] == [5]
     assert venue.account.funding == 0.0
-
-
-# 4: resting orders
-
-
-@pytest.mark.parametrize(("low", "fills"), [(96.0, 0), (95.0, 0), (94.5, 0), (94.0, 1), (90.0, 1)])
-def test_4_a_limit_to_buy_fills_only_if_the_price_trades_through_it_by_a_tick(low: float, fills: int) -> None:
-    venue = _venue(Costs(10.0, 2.0, 50.0, 0.5, 1.0, 0))
-    venue.submit(Order(5, Kind.LIMIT, 95, client_id="b"))
-    done = venue.on_bar(_bar(ONE, 100, 100, low, 98))
-    assert len(done) == fills
-    if fills:
-        assert done[0][1:3] == (5, 95.0), "at its price, without spread or impact"
-        assert done[0].fee == pytest.approx(5 * 95 * 0.0002), "a maker's fee"
-        assert (done[0].reason, done[0].client_id) == (Reason.LIMIT, "b")
-
-
-@pytest.mark.parametrize(("high", "fills"), [(105.0, 0), (105.5, 0), (106.0, 1)])
-def test_4_a_limit_to_sell_fills_only_if_the_price_trades_through_it_by_a_tick(high: float, fills: int) -> None:
-    venue = _venue()
-    venue.submit(Order(-5, Kind.LIMIT, 105))
-    assert len(venue.on_bar(_bar(ONE, 100, high, 100, 100))) == fills
-
-
-@pytest.mark.parametrize("side", [1, -1])
-def test_4_prices_on_a_decimal_grid_touch_and_cross_exactly(side: int) -> None:
-    """35 × 0.01 is 0.35000000000000003: comparing floats would miss a touch in one price of eight."""
-    terms = terms_of(Instrument(tick=0.01), FREE, Limits())
-    for ticks in range(2, 30_000, 7):
-        trigger = ticks * terms.tick
-        level, beyond = (float(Decimal(ticks - side * k) / 100) for k in (0, 1))
-        touched = Quote(level, level, level, level, 0.0, 0.0)
-        crossed = Quote(beyond, beyond, beyond, beyond, 0.0, 0.0)
-        assert resting_price(Kind.LIMIT, side, trigger, touched, terms) == 0.0
-        assert resting_price(Kind.LIMIT, side, trigger, crossed, terms) == trigger
-        assert resting_price(Kind.STOP, side, trigger, touched, terms) > 0.0
-        assert resting_price(Kind.STOP, side, trigger, crossed, terms) == 0.0
-
-
-@pytest.mark.parametrize(
-    ("bar", "price"),
-    [
-        ((100, 104, 99, 100), None),
-        ((100, 105, 99, 100), 105.0),
-        ((108, 109, 107, 109), 108.0),  # the market opened beyond it: at the open
-    ],
-)
-def test_4_a_stop_to_buy_fills_at_the_worse_of_its_trigger_and_the_open(
-    bar: tuple[float, float, float, float], price: float | None
-) -> None:
-    venue = _venue(Costs(10.0, 2.0, 100.0, 0, 1.0, 0))
-    venue.submit(Order(5, Kind.STOP, 105))
-    fills = venue.on_bar(_bar(ONE, *bar))
-    if price is None:
-        assert fills == []
-    else:
-        assert fills[0].price == pytest.approx(price * 1.01), "a taker's price"
-        assert fills[0].fee == pytest.approx(5 * price * 1.01 * 0.001), "and a taker's fee"
-        assert fills[0].reason == Reason.STOP
-
-
-@pytest.mark.parametrize(
-    ("bar", "price"), [((100, 104, 96, 100), 0.0), ((100, 100, 95, 100), 95.0), ((90, 91, 89, 90), 90.0)]
-)
-def test_4_a_stop_to_sell_mirrors_it(bar: tuple[float, float, float, float], price: float) -> None:
-    venue = _venue()
-    venue.submit(Order(-5, Kind.STOP, 95))
-    assert sum(fill.price for fill in venue.on_bar(_bar(ONE, *bar))) == price
-
-
-def test_4_if_stop_and_limit_could_both_have_been_hit_the_stop_was() -> None:
-    venue = _holding(5)
-    venue.submit(Order(-5, Kind.LIMIT, 110, reduce_only=True))
-    venue.submit(Order(-5, Kind.STOP, 90, reduce_only=True))
-    fills = venue.on_bar(_bar(ONE + HOUR, 100, 115, 85, 112))
-    assert [(fill.reason, fill.price) for fill in fills] == [(Reason.STOP, 90.0)]
-    assert [order.kind for order in venue.resting] == [Kind.LIMIT]
-
-
-def test_4_a_resting_order_rests_until_it_fills_or_is_cancelled() -> None:
-    venue = _venue()
-    venue.submit(Order(5, Kind.LIMIT, 95))
-    venue.submit(Order(5, Kind.LIMIT, 50))
-    venue.submit(Order(3))
-    for hour in (1, 2, 3):
-        venue.on_bar(flat_bar(100.0, MIDNIGHT + hour * HOUR))
-    assert len(venue.on_bar(_bar(MIDNIGHT + 4 * HOUR, 100, 100, 80, 90))) == 1
-    venue.submit(Order(1))
-    assert venue.cancel_all() == 2
-    assert venue.on_bar(_bar(MIDNIGHT + 5 * HOUR, 90, 90, 10, 90)) == []
-
-
-def test_4_a_resting_order_that_only_reduces_vanishes_with_the_position() -> None:
-    venue = _venue()
-    venue.submit(Order(-5, Kind.STOP, 95, reduce_only=True))
-    assert venue.on_bar(_bar(ONE, 100, 100, 90, 92)) == []
-    assert venue.resting == []
 
 
 # 5: liquidation
@@ -268,8 +144,8 @@ def test_4_a_resting_order_that_only_reduces_vanishes_with_the_position() -> Non
 @pytest.mark.parametrize(("low", "liquidated"), [(89.0, False), (88.9, False), (88.8, True)])
 def test_5_a_long_is_liquidated_when_the_low_leaves_less_than_maintenance(low: float, liquidated: bool) -> None:
     # 50 at 100 with 1,000: worth 1000 + 50 (p − 100) against 0.1 · 50 p, equal at p = 88.888…
-    venue = _holding(50)
-    fills = venue.on_bar(_bar(ONE + HOUR, 100, 101, low, 100))
+    venue = a_holder(50)
+    fills = venue.on_bar(a_bar(ONE + HOUR, 100, 101, low, 100))
     assert (venue.account.ruin, venue.account.lots) == ((LIQUIDATED, 0) if liquidated else (SOLVENT, 50))
     if liquidated:
         assert [fill[1:3] for fill in fills] == [(-50, low)], "closed at the worst price"
@@ -281,8 +157,8 @@ def test_5_a_long_is_liquidated_when_the_low_leaves_less_than_maintenance(low: f
 @pytest.mark.parametrize(("high", "liquidated"), [(109.0, False), (109.09, False), (109.1, True)])
 def test_5_a_short_is_liquidated_at_the_high(high: float, liquidated: bool) -> None:
     # −50 at 100 with 1,000: worth 6000 − 50 p against 5 p, equal at p = 109.0909…
-    venue = _holding(-50)
-    fills = venue.on_bar(_bar(ONE + HOUR, 100, high, 99, 100))
+    venue = a_holder(-50)
+    fills = venue.on_bar(a_bar(ONE + HOUR, 100, high, 99, 100))
     assert [fill[1:3] for fill in fills] == ([(50, high)] if liquidated else [])
 
 
@@ -293,16 +169,16 @@ def test_5_exactly_maintenance_is_enough() -> None:
     )
     venue.warm(flat_bar(80.0))
     venue.submit(Order(50))
-    venue.on_bar(_bar(ONE, 80, 80, 80, 80))
+    venue.on_bar(a_bar(ONE, 80, 80, 80, 80))
     assert venue.account.ruin == SOLVENT
-    venue.on_bar(_bar(ONE + HOUR, 80, 80, 79.99, 80))
+    venue.on_bar(a_bar(ONE + HOUR, 80, 80, 79.99, 80))
     assert venue.account.ruin == LIQUIDATED
 
 
 @pytest.mark.parametrize("lots", [50, -50])
 def test_5_a_liquidation_never_costs_more_than_everything(lots: int) -> None:
-    venue = _holding(lots)
-    bar = _bar(ONE + HOUR, 100, 100, 20, 30) if lots > 0 else _bar(ONE + HOUR, 100, 200, 100, 190)
+    venue = a_holder(lots)
+    bar = a_bar(ONE + HOUR, 100, 100, 20, 30) if lots > 0 else a_bar(ONE + HOUR, 100, 200, 100, 190)
     (fill,) = venue.on_bar(bar)
     assert fill.price == pytest.approx(80.0 if lots > 0 else 120.0), "the price at which nothing is left"
     assert fill.fee == pytest.approx(0.0, abs=1e-9)
@@ -311,24 +187,24 @@ def test_5_a_liquidation_never_costs_more_than_everything(lots: int) -> None:
 
 
 def test_5_the_fee_takes_no_more_than_what_is_left() -> None:
-    venue = _holding(50)
-    (fill,) = venue.on_bar(_bar(ONE + HOUR, 100, 100, 81, 90))  # worth 50 at 81, the fee would be 81
+    venue = a_holder(50)
+    (fill,) = venue.on_bar(a_bar(ONE + HOUR, 100, 100, 81, 90))  # worth 50 at 81, the fee would be 81
     assert fill.fee == pytest.approx(50.0)
     assert venue.account.equity == pytest.approx(0.0, abs=1e-9)
 
 
 def test_5_liquidation_looks_at_the_position_after_the_resting_orders() -> None:
-    venue = _holding(50)
+    venue = a_holder(50)
     venue.submit(Order(-40, Kind.STOP, 95))
-    fills = venue.on_bar(_bar(ONE + HOUR, 100, 100, 85, 86))
+    fills = venue.on_bar(a_bar(ONE + HOUR, 100, 100, 85, 86))
     assert [fill.reason for fill in fills] == [Reason.STOP]
     assert venue.account.ruin == SOLVENT
     assert venue.account.equity == pytest.approx(1_000 - 40 * 5 - 10 * 14)
 
 
 def test_5_a_position_without_leverage_is_never_liquidated() -> None:
-    venue = _holding(10)
-    venue.on_bar(_bar(ONE + HOUR, 100, 100, 0.5, 0.5))
+    venue = a_holder(10)
+    venue.on_bar(a_bar(ONE + HOUR, 100, 100, 0.5, 0.5))
     assert venue.account.ruin == SOLVENT
     assert venue.account.equity == pytest.approx(5.0)
 
@@ -337,15 +213,15 @@ def test_5_a_position_without_leverage_is_never_liquidated() -> None:
 
 
 def test_6_the_account_is_marked_at_the_close() -> None:
-    venue = _holding(5)
-    venue.on_bar(_bar(ONE + HOUR, 101, 130, 95, 120))
+    venue = a_holder(5)
+    venue.on_bar(a_bar(ONE + HOUR, 101, 130, 95, 120))
     assert (venue.account.equity, venue.account.peak) == (1_100.0, 1_100.0)
-    venue.on_bar(_bar(ONE + 2 * HOUR, 120, 200, 95, 104))
+    venue.on_bar(a_bar(ONE + 2 * HOUR, 120, 200, 95, 104))
     assert (venue.account.equity, venue.account.peak) == (1_020.0, 1_100.0), "a high inside a bar is no peak"
 
 
 def test_6_idle_bars_count_from_the_bar_of_the_last_fill() -> None:
-    venue = _holding(5)
+    venue = a_holder(5)
     assert venue.account.idle_bars == 1
     venue.on_bar(flat_bar(100.0, ONE + HOUR))
     assert venue.account.idle_bars == 2
@@ -359,15 +235,15 @@ def test_6_idle_bars_count_from_the_bar_of_the_last_fill() -> None:
 
 def test_7_limits_latch_on_the_mark_at_the_close_and_not_on_what_was_inside_the_bar() -> None:
     limits = Limits(mode="live", daily_loss=0.05, drawdown=0.5)
-    venue = _holding(50, limits=limits)
-    venue.on_bar(_bar(ONE + HOUR, 100, 100, 92, 99.1))
+    venue = a_holder(50, limits=limits)
+    venue.on_bar(a_bar(ONE + HOUR, 100, 100, 92, 99.1))
     assert venue.account.state == State.ACTIVE
-    venue.on_bar(_bar(ONE + 2 * HOUR, 99, 100, 99, 99.0))
+    venue.on_bar(a_bar(ONE + 2 * HOUR, 99, 100, 99, 99.0))
     assert venue.account.state == State.REDUCING
 
 
 def test_7_a_latch_that_opens_with_the_day_can_close_at_its_first_mark() -> None:
-    venue = _holding(50, limits=Limits(mode="live", daily_loss=0.05, drawdown=0.9))
+    venue = a_holder(50, limits=Limits(mode="live", daily_loss=0.05, drawdown=0.9))
     venue.on_bar(flat_bar(98.0, MIDNIGHT + 23 * HOUR))
     assert venue.account.state == State.REDUCING
     venue.on_bar(flat_bar(98.0, MIDNIGHT + 24 * HOUR))
@@ -381,7 +257,7 @@ def test_7_a_latch_that_opens_with_the_day_can_close_at_its_first_mark() -> None
 
 def test_a_long_gap_closes_the_position_at_the_last_close_at_four_times_the_cost() -> None:
     terms = terms_of(MARGIN, Costs(10.0, 0, 20.0, 0.5, 0.0001, 0, gap_multiple=4.0), Limits())
-    account = _holding(50).account
+    account = a_holder(50).account
     after = close_for_gap(account, 110.0, 0.02, 5_000.0, terms)
     price = 110 * (1 - 4 * (0.002 + 0.5 * 0.02 * math.sqrt(50 / 5_000)))
     fee = 4 * 50 * price * 0.001
@@ -393,12 +269,12 @@ def test_a_long_gap_closes_the_position_at_the_last_close_at_four_times_the_cost
 
 
 def test_a_gap_that_costs_more_than_everything_ruins() -> None:
-    after = close_for_gap(_holding(50).account, 79.0, 0.0, 5_000.0, terms_of(MARGIN, FREE, Limits()))
+    after = close_for_gap(a_holder(50).account, 79.0, 0.0, 5_000.0, terms_of(MARGIN, FREE, Limits()))
     assert after.ruin == RUINED
 
 
 def test_a_fill_is_known_at_the_close_of_its_bar() -> None:
-    venue = _venue()
+    venue = a_venue()
     venue.submit(Order(5))
     assert venue.on_bar(flat_bar(100.0, ONE))[0].at == MIDNIGHT + 2 * HOUR - 1
 
@@ -413,11 +289,11 @@ def test_a_fill_is_known_at_the_close_of_its_bar() -> None:
 )
 def test_an_order_that_is_none_is_refused(order: Order, sentence: str) -> None:
     with pytest.raises(ValueError, match=f"^{sentence}$"):
-        _venue().submit(order)
+        a_venue().submit(order)
 
 
 def test_a_second_market_order_for_one_bar_is_refused() -> None:
-    venue = _venue()
+    venue = a_venue()
     venue.submit(Order(5))
     with pytest.raises(ValueError, match="a market order of 5 lots already waits for the next bar"):
         venue.submit(Order(-2))
@@ -425,7 +301,7 @@ def test_a_second_market_order_for_one_bar_is_refused() -> None:
 
 def test_bars_seen_before_trading_change_estimates_and_nothing_else() -> None:
     venue = BarExchange(terms_of(MARGIN, FREE, Limits()), HOUR, 1_000.0)
-    for k, bar in enumerate([_bar(MIDNIGHT, 100, 110, 90, 105, 10.0), _bar(ONE, 105, 106, 104, 104, 30.0)]):
+    for k, bar in enumerate([a_bar(MIDNIGHT, 100, 110, 90, 105, 10.0), a_bar(ONE, 105, 106, 104, 104, 30.0)]):
         venue.warm(bar)
         assert venue.account._replace(idle_bars=0) == open_account(1_000.0)
         assert (venue.volume, venue.last_opened_at) == ((10.0, 10 + 20 / 32)[k], bar.opened_at)
@@ -433,7 +309,7 @@ def test_bars_seen_before_trading_change_estimates_and_nothing_else() -> None:
 
 
 def test_an_account_of_a_thousand_bars_without_orders_keeps_its_cash() -> None:
-    venue = _venue(Costs())
+    venue = a_venue(Costs())
     for k, close in enumerate(100 + np.random.default_rng(1).random(1_000)):
         venue.on_bar(flat_bar(float(close), MIDNIGHT + (k + 1) * HOUR))
     assert venue.account.equity == venue.account.cash == 1_000.0

@@ -57,14 +57,16 @@ def _run(folder: Path, **environment: str) -> list[str]:
 
 
 @pytest.mark.slow
-def test_a_kernel_whose_callee_changed_is_compiled_anew_and_an_unchanged_one_is_not(tmp_path: Path) -> None:
-    house = _house(tmp_path)
-    assert _run(house) == ["True", "51.0", "0"]
-    assert _run(house) == ["True", "51.0", "1"], "the second process finds the kernel"
+@pytest.mark.parametrize("own_folder", [False, True])
+def test_a_kernel_whose_callee_changed_is_compiled_anew(tmp_path: Path, own_folder: bool) -> None:
+    house, told = _house(tmp_path), {"NUMBA_CACHE_DIR": str(tmp_path / "own")} if own_folder else {}
+    assert _run(house, **told) == ["True", "51.0", "0"]
+    assert _run(house, **told) == ["True", "51.0", "1"], "the second process finds the kernel"
     _house(tmp_path, rate=0.25)
-    assert _run(house) == ["True", "26.0", "0"], "numba's own key would go on charging yesterday's fee"
+    assert _run(house, **told) == ["True", "26.0", "0"], "numba's own key would go on charging yesterday's fee"
     _house(tmp_path, rate=0.5)
-    assert _run(house) == ["True", "51.0", "1"], "the old state finds its old kernel"
+    assert _run(house, **told) == ["True", "51.0", "1"], "the old state finds its old kernel"
+    assert (tmp_path / "own").exists() == own_folder
 
 
 @pytest.mark.slow

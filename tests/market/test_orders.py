@@ -44,7 +44,7 @@ def test_lots_never_exceed_the_quantity_by_more_than_the_slack(quantity: float, 
     lots = to_lots(quantity, float(lot))
     assert lots == 0 or (lots > 0) == (quantity > 0)
     over = abs(lots) - abs(Fraction(quantity)) / unit
-    assert -1 < over <= Fraction(2, 10**9) * max(abs(lots), 1)
+    assert -1 < over <= Fraction(3, 10**12) * max(abs(lots), 1)
 
 
 @given(st.floats(-1e6, 1e6), st.sampled_from(LOTS))

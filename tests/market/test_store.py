@@ -95,6 +95,15 @@ def test_a_failed_write_leaves_the_old_file_and_no_half_one(tmp_path: Path, monk
     assert [entry.name for entry in tmp_path.iterdir()] == ["x.parquet"]
 
 
+def test_who_reads_while_another_writes_reads_the_old_file_to_its_end(tmp_path: Path) -> None:
+    path = write_bars(tmp_path / "x.parquet", drawn_bars(np.random.default_rng(3), 20))
+    content = path.read_bytes()
+    with path.open("rb") as reader:
+        write_bars(path, drawn_bars(np.random.default_rng(4), 30))
+        assert reader.read() == content
+    assert len(read_bars(path)) == 30
+
+
 @pytest.mark.parametrize("time_name", ["ts", "opened_at", "open_time", "timestamp", "time"])
 @pytest.mark.parametrize("written", ["2024-01-01 00:00:00", "2024-01-01T00:00:00Z", "1704067200000"])
 def test_a_csv_is_read_whatever_its_time_column_is_called(tmp_path: Path, time_name: str, written: str) -> None:
