@@ -6,6 +6,7 @@ alone of the world.
 """
 
 from dataclasses import dataclass, fields, is_dataclass
+from pathlib import Path
 from typing import Any, TypeVar
 
 from hydra.core.config_store import ConfigStore
@@ -157,6 +158,10 @@ class TrackingSchema:
     root: str | None = MISSING
     experiment: str = MISSING
     model: str = MISSING
+
+    def __post_init__(self) -> None:
+        if self.root not in (None, MISSING):  # whoever reads run.json later stands in another folder
+            self.root = str(Path(str(self.root)).absolute())
 
 
 @dataclass

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from ..market.bars import Bars
 from .episodes import EQUITY, LENGTH, PARALLEL_FROM, RETURN, TERMINATED, TRUNCATED, Step
 from .rewards import PARTS
-from .setup import EnvKeywords, EnvSetup
+from .setup import EnvKeywords, EnvSetup, start_bars
 
 
 class BatchTradingEnv(VectorEnv[NDArray[np.float32], NDArray[Any], NDArray[Any]]):
@@ -65,7 +65,9 @@ class BatchTradingEnv(VectorEnv[NDArray[np.float32], NDArray[Any], NDArray[Any]]
         if unknown := set(given) - {"reset_mask", "start"}:
             raise ValueError(f"reset has no option {', '.join(sorted(unknown))}; it has reset_mask, start")
         mask = np.asarray(given.get("reset_mask", np.ones(self.num_envs, np.bool_)), np.bool_)
-        starts = np.broadcast_to(np.asarray(given.get("start", -1), np.int64), (self.num_envs,))
+        starts = np.broadcast_to(start_bars(given.get("start", -1)), (self.num_envs,))
+        if not (self._started or mask.all()):
+            raise ValueError("the first reset begins every episode: a reset_mask that leaves some out comes later")
         observations = self._next().observations
         if self._started and not mask.all():
             observations[:] = self._last

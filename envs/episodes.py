@@ -226,13 +226,12 @@ def _step_one(i: int, exposure: float, world: World, running: Running, step: Ste
     quote = _quote(prices, t)
     held, filled, _ = begin_bar(before, order, quote, sigma, volume, terms)
     after, _, _ = end_bar(held, quote, terms)
-    end = 0
+    last = t == running.clock[i, UNTIL]
+    if last and running.clock[i, ENDS_IN_GAP] != 0 and after.ruin == 0:
+        after = close_for_gap(after, quote.close, float(prices[t, SIGMA]), float(prices[t, VOLUME]), terms)
+    end = TRUNCATED if last else 0
     if after.ruin != 0 or (terms.terminate_on_halt > 0.0 and after.state == 2):
         end = TERMINATED
-    elif t == running.clock[i, UNTIL]:
-        end = TRUNCATED
-        if running.clock[i, ENDS_IN_GAP] != 0:
-            after = close_for_gap(after, quote.close, float(prices[t, SIGMA]), float(prices[t, VOLUME]), terms)
     running.clock[i, AT] = t
     write_account(running.money, running.counts, i, after)
     running.lots[i, ORDERED] = order

@@ -108,3 +108,11 @@ class EnvSetup:
             bad = int(np.flatnonzero(~(np.abs(flat) <= 1.0))[0])
             raise ValueError(f"action {flat[bad]} of episode {bad} is not a number in [-1, 1]")
         return flat
+
+
+def start_bars(given: Any) -> NDArray[np.int64]:
+    """The reset option `start` as int64; -1 leaves the choice to the env. ValueError on anything but whole numbers."""
+    starts = np.asarray(given)
+    if starts.dtype.kind not in "iu":
+        raise ValueError(f"start {given} is not a whole number of bars")
+    return starts.astype(np.int64)

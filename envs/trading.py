@@ -12,7 +12,7 @@ from ..market.orders import Instrument
 from .episodes import AT, FILLED, ORDERED, TERMINATED, TRUNCATED
 from .info import account_info
 from .rewards import PARTS
-from .setup import EnvKeywords, EnvSetup
+from .setup import EnvKeywords, EnvSetup, start_bars
 
 
 class TradingEnv(gymnasium.Env[NDArray[np.float32], Any]):
@@ -53,7 +53,7 @@ class TradingEnv(gymnasium.Env[NDArray[np.float32], Any]):
         unknown = set(options or {}) - {"start"}
         if unknown:
             raise ValueError(f"reset has no option {', '.join(sorted(unknown))}; it has start")
-        start = np.array([(options or {}).get("start", -1)], np.int64)
+        start = start_bars((options or {}).get("start", -1)).reshape(1)
         observation = np.empty((1, self.episodes.width), np.float32)
         self.episodes.reset(observation, np.ones(1, np.bool_), start)
         self._running = True

@@ -11,7 +11,6 @@ from ..market.exchange import BarExchange
 from ..market.ledger import Account, open_account
 from ..market.orders import Fill, Order
 from ..market.terms import Terms
-from .feed import is_long_gap
 
 VenueState = dict[str, Any]
 
@@ -58,7 +57,6 @@ class PaperVenue:
     ) -> None:
         self._exchange = BarExchange(terms, interval_ms, cash, funding_bps_per_8h)
         self._cash = cash
-        self._seen = 0  # bars of this segment
 
     @property
     def account(self) -> Account:
@@ -66,16 +64,14 @@ class PaperVenue:
 
     @property
     def is_warm(self) -> bool:
-        return self._seen >= CONDITION_WARM_UP
+        return self._exchange.seen >= CONDITION_WARM_UP
 
     def warm(self, bar: Bar) -> None:
-        self._begin_segment_at(bar)
         self._exchange.warm(bar)
         self._exchange.account = open_account(self._cash)  # as an environment's account opens: at the first decision
 
     def on_bar(self, bar: Bar) -> list[Fill]:
         """Live through a closed bar. Behind a long gap waiting orders have expired and estimates start anew."""
-        self._begin_segment_at(bar)
         return self._exchange.on_bar(bar)
 
     def submit(self, order: Order) -> Ack:
@@ -100,7 +96,7 @@ class PaperVenue:
             "conditions": exchange.conditions.tolist(),
             "sigma": exchange.sigma,
             "volume": exchange.volume,
-            "seen": self._seen,
+            "seen": exchange.seen,
         }
 
     def restore(self, state: VenueState) -> None:
@@ -113,16 +109,7 @@ class PaperVenue:
         exchange.last_opened_at = int(state["last_opened_at"])
         exchange.conditions[:] = state["conditions"]
         exchange.sigma, exchange.volume = float(state["sigma"]), float(state["volume"])
-        self._seen = int(state["seen"])
-
-    def _begin_segment_at(self, bar: Bar) -> None:
-        exchange = self._exchange
-        if is_long_gap(exchange.last_opened_at, bar.opened_at, exchange.interval_ms):
-            exchange.cancel_all()
-            exchange.conditions[:] = 0.0
-            exchange.sigma, exchange.volume = 0.0, 0.0
-            self._seen = 0
-        self._seen += 1
+        exchange.seen = int(state["seen"])
 
     def _waiting_ids(self) -> set[str]:
         exchange = self._exchange

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .bars import DAY_MS, Bar
+from .bars import CROSSED_GAP, DAY_MS, Bar
 from .conditions import STATE_SIZE, update_conditions
 from .costs import assumed_funding, taker_price
 from .jit import inlined_kernel
@@ -128,6 +128,7 @@ class BarExchange:
         self.last_opened_at = -1
         self.conditions = np.zeros(STATE_SIZE)
         self.sigma, self.volume = 0.0, 0.0
+        self.seen = 0  # bars since the last long gap
 
     def submit(self, order: Order) -> None:
         """Take an order for the next bar; ValueError on 0 lots, on a second market order, on a price below 1 tick."""
@@ -149,7 +150,11 @@ class BarExchange:
         return count
 
     def on_bar(self, bar: Bar) -> list[Fill]:
-        """Live through one closed bar; the fills become known at its close."""
+        """Live through one closed bar; the fills become known at its close.
+
+        Behind a gap of more than three intervals every waiting order has expired and the estimates start anew.
+        """
+        self._take(bar)
         at = bar.opened_at + self.interval_ms - 1
         quote = self._quote(bar)
         fills = self._fill_open(quote, at) + self._fill_resting(quote, at)
@@ -157,13 +162,26 @@ class BarExchange:
         self.account, lots, price = end_bar(self.account, quote, self.terms)
         if lots:
             fills.append(Fill(at, lots, price, self.account.fees - paid, Reason.LIQUIDATION))
-        self.last_opened_at = bar.opened_at
-        self.sigma, self.volume = update_conditions(self.conditions, bar)
+        self._remember(bar)
         return fills
 
     def warm(self, bar: Bar) -> None:
         """See a bar before the account opens for trading: only volatility, volume and the calendar are taken in."""
+        self._take(bar)
+        self._remember(bar)
+
+    def _take(self, bar: Bar) -> None:
+        last = self.last_opened_at
+        if bar.opened_at <= last:
+            raise ValueError(f"bar at {bar.opened_at} is not newer than the last one, {last}")
+        if last >= 0 and bar.opened_at - last > (CROSSED_GAP + 1) * self.interval_ms:
+            self.cancel_all()
+            self.conditions[:] = 0.0
+            self.sigma, self.volume, self.seen = 0.0, 0.0, 0
+
+    def _remember(self, bar: Bar) -> None:
         self.last_opened_at = bar.opened_at
+        self.seen += 1
         self.sigma, self.volume = update_conditions(self.conditions, bar)
 
     def _quote(self, bar: Bar) -> Quote:

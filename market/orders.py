@@ -84,6 +84,9 @@ class Instrument:
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> "Instrument":
+        unknown = set(data) - set(cls.__slots__)
+        if unknown:
+            raise ValueError(f"an instrument has no {', '.join(sorted(unknown))}; it has {', '.join(cls.__slots__)}")
         return cls(**data)
 
 

@@ -1,7 +1,9 @@
 """What every test runs under: no telemetry, one torch thread, no clock in hypothesis; and one Ray for all of them."""
 
 import os
+import sys
 from collections.abc import Iterator
+from importlib import import_module
 
 import pytest
 from hypothesis import settings
@@ -23,5 +25,7 @@ def ray_cluster() -> Iterator[None]:
     """A local Ray of two CPUs. Tests that use it are marked `ray` and `slow`."""
     rllib = pytest.importorskip("wavetank.agents.rllib", exc_type=ImportError)
     rllib.start_ray(num_cpus=2)
+    # absl, which RLlib brings, closes the stream it was born with when a Hydra door resets logging: not pytest's
+    import_module("absl.logging").get_absl_handler().python_handler.stream = sys.__stderr__
     yield
     rllib.stop_ray()

@@ -81,7 +81,7 @@ def test_the_schema_imports_hydra_alone() -> None:
         tree = ast.parse((CONF / f"{name}.py").read_text())
         roots = {node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) and node.level == 0}
         roots |= {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}
-        assert {str(root).split(".")[0] for root in roots} <= {"dataclasses", "typing", "hydra", "omegaconf"}
+        assert {str(root).split(".")[0] for root in roots} <= {"dataclasses", "pathlib", "typing", "hydra", "omegaconf"}
 
 
 @pytest.mark.parametrize(
@@ -200,3 +200,9 @@ def test_hydra_leaves_no_folder_and_changes_none() -> None:
 def test_two_runs_of_one_second_get_two_folders() -> None:
     assert config_of("train").out != config_of("train").out
     assert run_folder("2026-01-01/10-00-00-000001") == "outputs/2026-01-01/10-00-00-000001"
+
+
+def test_the_tracking_root_is_recorded_as_a_whole_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Promotion may run in another working folder: it must find the trials that this run was one of."""
+    monkeypatch.chdir(tmp_path)
+    assert config_of("train", "tracking.root=here/mlflow").tracking.root == str(tmp_path / "here" / "mlflow")
