@@ -8,7 +8,7 @@ import sqlite3
 
 EXTRA_OF = {
     "research": (
-        "arch", "gymnasium", "matplotlib", "mesa", "mlflow", "numba", "onnx", "onnxscript", "optuna",
+        "arch", "gymnasium", "mesa", "mlflow", "numba", "onnx", "onnxscript", "optuna",
         "pandas", "pandera", "qdrant_client", "ray", "sb3_contrib", "scipy", "sklearn", "stable_baselines3",
         "torch",
     ),
