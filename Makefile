@@ -2,7 +2,7 @@
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup demo test fast check format lint types floors links cover bench proof lock wheel clean
+.PHONY: help setup demo test fast check format lint types floors links cover docs bench proof lock wheel clean
 
 BIN := .venv/bin
 # A shim can exist and fail, so each candidate is run, not looked up.
@@ -73,6 +73,9 @@ cover: setup ## Coverage of the fast tests, kernels interpreted (compiled ones a
 	NUMBA_DISABLE_JIT=1 $(BIN)/coverage run -m pytest -m "not slow and not ray" $(PYTEST_ARGS)
 	$(BIN)/coverage combine -q
 	$(BIN)/coverage report
+
+docs: setup ## Write the generated pages anew (docs/observation.md)
+	$(BIN)/python -m wavetank.scripts.pages
 
 bench: setup ## Measure speeds on a quiet machine and write docs/benchmarks.md
 	$(BIN)/python benchmarks/run.py

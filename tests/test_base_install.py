@@ -1,4 +1,4 @@
-"""The base wheel in a bare venv: what it brings, what it lacks, and that the trading loop imports there."""
+"""The base wheel in a bare venv: what it brings, what it lacks, and that it trades a passport on paper."""
 
 import json
 import re
@@ -6,12 +6,24 @@ import shutil
 import subprocess
 import sys
 import tomllib
+from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
 
+import numpy as np
 import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
+
+from wavetank.envs.observation import ObservationSpec
+from wavetank.envs.passport import Terrain, export_passport
+from wavetank.market.costs import Costs
+from wavetank.market.limits import Limits
+from wavetank.market.orders import Instrument
+from wavetank.market.store import write_bars
+
+from .envs.networks import restless_network
+from .market.handmade import drawn_bars
 
 pytestmark = pytest.mark.slow
 
@@ -135,3 +147,22 @@ def test_the_bare_door_names_the_extra_that_a_verb_lacks(bare: Path) -> None:
     )
     assert done.returncode == 0, done.stdout + done.stderr
     assert "pip install 'wavetank[research]'" in done.stdout
+
+
+def test_a_bare_venv_trades_an_exported_passport_on_paper_as_research_does(bare: Path, tmp_path: Path) -> None:
+    bars = drawn_bars(np.random.default_rng(4), 700)
+    write_bars(tmp_path / "bars.parquet", bars)
+    terrain = Terrain(ObservationSpec.load("spine"), Instrument(lot=0.01), Costs(), Limits(mode="live"), "1h")
+    network = restless_network(terrain.spec.width)
+    made = datetime(2024, 6, 1, tzinfo=UTC)
+    export_passport(network, tmp_path / "passport", terrain, bars, name="restless", created_at=made, training={})
+    told = []
+    for python in (bare, Path(sys.executable)):
+        journal = tmp_path / f"{len(told)}.db"
+        words = ["policy=" + str(tmp_path / "passport"), "feed=replay", f"feed.path={tmp_path / 'bars.parquet'}"]
+        wavetank = python.with_name("wavetank")
+        _run(wavetank, "paper", *words, f"journal={journal}", "api=off")
+        told.append(json.loads(_run(wavetank, "replay", journal, "--json")))
+    assert told[0] == told[1]
+    assert told[0]["bars"] == len(bars)
+    assert told[0]["fills"] > 5

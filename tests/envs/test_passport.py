@@ -8,11 +8,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 
 from wavetank.agents.frozen import FrozenPolicy, PassportError
-from wavetank.agents.networks import ActorCritic, PolicyNetwork
-from wavetank.agents.scaling import Scaler
 from wavetank.agents.seal import write_seal
 from wavetank.envs.golden import record_golden, replay_golden
 from wavetank.envs.observation import ObservationSpec
@@ -25,6 +22,7 @@ from wavetank.market.limits import Limits, allowed_lots
 from wavetank.market.orders import Instrument, Order
 
 from ..market.handmade import drawn_bars
+from .networks import restless_network
 
 NOON = datetime(2024, 6, 1, 12, tzinfo=UTC)
 
@@ -45,15 +43,6 @@ def folder(bars: Bars, terrain: Terrain, tmp_path_factory: pytest.TempPathFactor
     return export_passport(
         restless_network(terrain.spec.width), target, terrain, bars, name="restless", created_at=NOON, training={}
     )
-
-
-def restless_network(width: int) -> PolicyNetwork:
-    """Random weights, large enough that it trades on nearly every bar."""
-    torch.manual_seed(3)
-    scaler = Scaler(np.zeros(width), np.full(width, 0.01), np.full(width, 10.0))
-    net = ActorCritic(scaler, (16,), "tanh", 1, -1.0)
-    torch.nn.init.normal_(net.action.weight, std=0.5)
-    return PolicyNetwork(net.scaler, net.pi, net.action, net.vf, net.value, net.log_std)
 
 
 def test_what_was_exported_is_loaded(folder: Path, terrain: Terrain) -> None:
