@@ -1,10 +1,10 @@
 """Bars for benchmarks: recorded hourly BTCUSDT where it is at hand, else a mean-reverting process of that length."""
 
 import numpy as np
-from wavetank.simulators.processes import mean_reversion
 
 from wavetank.market.bars import Bars
 from wavetank.market.store import data_folder, read_bars
+from wavetank.simulators.processes import mean_reversion
 
 RECORDED = "ohlcv/binanceusdm_BTCUSDT_1h.parquet"
 LENGTH = 33_363
