@@ -19,11 +19,13 @@ from ..market.costs import Costs
 from ..market.limits import Limits
 from ..market.orders import Instrument
 from ..market.terms import Terms, terms_of
+from ..memory.moments import PastError
 from .desk import Desk
 from .features import code_digest, feature_matrix
 from .golden import Golden, record_golden, replay_golden
 from .observation import ObservationSpec
 from .past import Past, Tabled
+from .remembrance import Remembrance
 
 if TYPE_CHECKING:
     from ..agents.networks import PolicyNetwork
@@ -83,13 +85,14 @@ class Passport:
 
     policy: FrozenPolicy
     terrain: Terrain
+    memory: Remembrance | None = None
 
     @property
     def manifest(self) -> dict[str, Any]:
         return self.policy.manifest
 
     def desk(self, past: Past | None = None) -> Desk:
-        """A fresh desk as the policy knows it."""
+        """A fresh desk as the policy knows it; a policy with a memory needs a `past`, say `memory.live(store)`."""
         return Desk(self.terrain.spec, self.terrain.terms, INTERVALS[self.terrain.interval], past)
 
 
@@ -104,7 +107,7 @@ def export_passport(
     training: dict[str, Any],
     origin: dict[str, Any] | None = None,
     evidence: dict[str, Any] | None = None,
-    memory: dict[str, Any] | None = None,
+    memory: Remembrance | None = None,
     past: Tabled | None = None,
     expires_at: datetime | None = None,
     stages: tuple[str, ...] = STAGES,
@@ -112,12 +115,17 @@ def export_passport(
 ) -> Path:
     """Write a sealed passport, whole or not at all. `bars` are the training slice: golden bars and reference columns.
 
-    `training` says what it learnt from, `origin` holds git commit and lock hash, `memory` pins the past it looks at.
+    `training` says what it learnt from, `origin` holds git commit and lock hash. A policy with memory columns needs
+    `past`, the table they came from, and `memory`, which travels with it.
     """
     from ..agents.export import export_graph, graph_facts, reference_of, seal  # torch, needed to export only
 
     if bars.interval != terrain.interval:
         raise ValueError(f"the bars are {bars.interval}, the policy lives at {terrain.interval}")
+    if bool(terrain.spec.memory) != (memory is not None):
+        raise ValueError(
+            f"observation {terrain.spec.name} has {len(terrain.spec.memory)} memory columns: memory differs"
+        )
     with whole_folder(Path(folder)) as draft:
         export_graph(network, draft / GRAPH, terrain.spec.width)
         policy = FrozenPolicy.from_graph(draft / GRAPH)
@@ -133,7 +141,7 @@ def export_passport(
             "graph": graph_facts(draft / GRAPH),
             "features": {"digest": code_digest()},
             "training": training,
-            "memory": memory,
+            "memory": None if memory is None else memory.write(draft, bars),
             "evidence": evidence,
             **(origin or {}),
             **terrain.to_json(),
@@ -160,7 +168,16 @@ def load_passport(folder: str | Path, *, now: datetime | None = None, public_key
     difference = replay_golden(_golden(Path(folder), terrain.interval), terrain.spec, terrain.terms, terrain.action)
     if difference is not None:
         raise PassportError(f"passport {folder}: {difference}")
-    return Passport(policy, terrain)
+    return Passport(policy, terrain, _memory(Path(folder), terrain, manifest.get("memory")))
+
+
+def _memory(folder: Path, terrain: Terrain, told: dict[str, Any] | None) -> Remembrance | None:
+    if bool(terrain.spec.memory) != (told is not None):
+        raise PassportError(f"passport {folder}: its observation and its memory do not go together")
+    try:
+        return None if told is None else Remembrance.read(folder, told)
+    except (KeyError, PastError) as error:
+        raise PassportError(f"passport {folder}: {error}") from error
 
 
 def _golden(folder: Path, interval: str) -> Golden:

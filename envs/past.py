@@ -128,6 +128,10 @@ class Live:
         ingest(self._memory, self._matured(bars, vectors))
         self._rows, self._vectors = rows, vectors
 
+    def close(self) -> None:
+        """Let go of the store, so that another process may open it."""
+        self._memory.close()
+
     def columns(self, closed_at: int) -> Singles:
         """Ask the store; `closed_at` must be the close of the last bar that came in."""
         step = INTERVALS[self._interval]

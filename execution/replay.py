@@ -63,7 +63,10 @@ def replay(
     if trader.digest != told["policy"]["digest"]:
         raise JournalError(f"{place} holds policy {trader.digest[:12]}; {path} ran {told['policy']['digest'][:12]}")
     trail = Trail(None, _counted(read_rows(path), on_row))
-    assemble(trader, settings, trail, BarClock()).recover()
+    try:
+        assemble(trader, settings, trail, BarClock()).recover()
+    finally:
+        trader.close()
     counts = trail.counts
     return Replayed(
         bars=counts[Kind.BAR],

@@ -15,7 +15,7 @@ from typing import Any
 from .. import __version__
 from ..agents.frozen import PassportError
 from ..envs.passport import load_passport
-from ..envs.past import Past
+from ..envs.past import Live
 from ..market.bars import INTERVALS
 from ..market.limits import Limits
 from ..market.terms import Terms
@@ -44,18 +44,37 @@ class Trader:
     terms: Terms
     funding_bps_per_8h: float
     actions: str = "box"
+    past: Live | None = None
+
+    def close(self) -> None:
+        """Let go of the store that a policy with a memory keeps."""
+        if self.past is not None:
+            self.past.close()
 
 
-def load_trader(folder: str | Path, limits: str, *, now: datetime | None = None, past: Past | None = None) -> Trader:
+def load_trader(
+    folder: str | Path,
+    limits: str,
+    *,
+    now: datetime | None = None,
+    feed_interval: str | None = None,
+    store: Path | None = None,
+) -> Trader:
     """The trader that a passport describes, under its own limits in mode `limits`.
+
+    A policy with a memory keeps it in the folder `store`, made from the archive that its passport carries.
+    `feed_interval`, where given, must be the policy's: nothing is written for a feed that does not fit.
 
     Raises PassportError where the passport is not what it says, has expired at `now`, or may not trade on paper.
     """
     passport = load_passport(folder, now=now)
     if STAGE not in passport.manifest["stages"]:
         raise PassportError(f"passport {folder} allows {', '.join(passport.manifest['stages'])}, not {STAGE}")
-    if passport.terrain.spec.memory and past is None:
-        raise PassportError(f"passport {folder} looks into a past, and no past travels in it: it cannot trade on paper")
+    if feed_interval not in (None, passport.terrain.interval):
+        raise PassportError(f"the feed holds {feed_interval} bars, the policy lives at {passport.terrain.interval}")
+    if passport.memory is not None and store is None:
+        raise PassportError(f"passport {folder} looks into a past, and no folder was named to keep it in")
+    past = passport.memory.live(store) if passport.memory is not None and store is not None else None
     terrain = passport.terrain.with_limits(replace(passport.terrain.limits, mode=limits))
     return Trader(
         name=str(passport.manifest["name"]),
@@ -67,6 +86,7 @@ def load_trader(folder: str | Path, limits: str, *, now: datetime | None = None,
         terms=terrain.terms,
         funding_bps_per_8h=terrain.costs.funding_bps_per_8h,
         actions=terrain.action,
+        past=past,
     )
 
 

@@ -22,6 +22,7 @@ from ..envs.features import feature_matrix
 from ..envs.observation import ObservationSpec
 from ..envs.passport import Terrain
 from ..envs.past import Tabled
+from ..envs.remembrance import Remembrance
 from ..envs.setup import EnvKeywords
 from ..market.bars import Bars
 from ..market.costs import Costs
@@ -32,7 +33,7 @@ from ..memory.embed import Embedder
 from ..simulators.crowd import CrowdMarket
 from ..simulators.processes import mean_reversion, random_walk
 from .evaluate import Track, follow, judge, warm_up_bars
-from .runs import bars_digest, bars_facts
+from .runs import bars_facts
 from .seeds import derive_seed, role_rng
 from .splits import Fold, holdout, purge_of
 
@@ -62,7 +63,7 @@ class Course:
     validation: Bars | None
     test: Bars | None
     past: Tabled | None = None
-    memory: dict[str, Any] | None = None
+    memory: Remembrance | None = None
     source: str = ""
 
     def training_env(self) -> AnyVectorEnv:
@@ -280,17 +281,9 @@ def _judged(bars: Bars, part: tuple[int, int], need: int) -> Bars | None:
 
 def _past(
     bars: Bars, train: tuple[int, int], spec: ObservationSpec, memory: MemorySchema
-) -> tuple[Tabled | None, dict[str, Any] | None]:
+) -> tuple[Tabled | None, Remembrance | None]:
     if not spec.memory:
         return None, None
     embedder = Embedder.fit(bars.slice(*train))
     past = Tabled.of(bars, embedder, k=memory.neighbours, horizon=memory.horizon)
-    told = {
-        "embedder": embedder.digest,
-        "window": embedder.window,
-        "neighbours": memory.neighbours,
-        "horizon": memory.horizon,
-        "mode": "exact",
-        "archive_sha256": bars_digest(bars.slice(*train)),
-    }
-    return past, told
+    return past, Remembrance(embedder, bars.symbol, bars.interval, memory.neighbours, memory.horizon)

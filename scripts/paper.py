@@ -45,11 +45,10 @@ def trade(paper: PaperConfig) -> None:
     settings = Settings(paper.cash, paper.limits_mode, paper.stale_after, paper.snapshot_every)
     moment = datetime.fromtimestamp(WallClock().now_ms() / 1000, UTC)
     folder = passport_folder(paper.policy, Path(paper.journal), paper.tracking)
-    trader = load_trader(folder, settings.limits, now=moment)
     clock = BarClock()
     feed = make_feed(paper.feed, clock)
-    if feed.bars.interval != trader.interval:
-        raise ValueError(f"{feed.source} holds {feed.bars.interval} bars, the policy lives at {trader.interval}")
+    store = Path(f"{paper.journal}.memory")
+    trader = load_trader(folder, settings.limits, now=moment, feed_interval=feed.bars.interval, store=store)
     journal = Journal(paper.journal)
     try:
         metrics = SessionMetrics()
@@ -66,6 +65,7 @@ def trade(paper: PaperConfig) -> None:
         say(runner, trader, went_on_from, journal)
     finally:
         journal.close()
+        trader.close()
 
 
 def passport_folder(policy: str, journal: Path, tracking: TrackingSchema) -> Path:

@@ -12,6 +12,9 @@ os.environ.setdefault("NUMBA_DISABLE_JIT", "1")  # as in the session itself
 
 import argparse
 import sys
+from functools import partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import orjson
 from rich.console import Console
@@ -57,7 +60,8 @@ def shown(journal: str, policy: str | None) -> Replayed:
             if seq % 512 == 0:
                 progress.update(task, completed=seq)
 
-        return replay(journal, load_trader, folder=policy, on_row=on_row)
+        with TemporaryDirectory() as store:  # a memory is made again too, from the passport's archive
+            return replay(journal, partial(load_trader, store=Path(store) / "memory"), folder=policy, on_row=on_row)
 
 
 if __name__ == "__main__":

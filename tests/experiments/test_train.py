@@ -170,6 +170,7 @@ def test_a_policy_with_a_memory_is_trained_and_judged_with_it(tmp_path: Path) ->
     manifest = load_passport(result.passport).manifest
 
     assert manifest["memory"]["neighbours"] == 16
+    assert manifest["memory"]["archive"]["moments"] > 500
     assert len(manifest["observation"]["columns"]) == 28
     assert result.metrics["bars"] == round(0.15 * 1500)
 

@@ -110,12 +110,22 @@ def test_2_an_order_that_only_reduces_never_adds(held: int, order: int, filled: 
 # 3: funding
 
 
+def idle_until(venue: BarExchange, hour: int, price: float) -> None:
+    """Flat bars up to, and without, the one that opens at `hour`: orders do not outlive a long gap."""
+    opened_at = max(venue.last_opened_at + HOUR, MIDNIGHT)
+    while opened_at < MIDNIGHT + hour * HOUR:
+        venue.on_bar(flat_bar(price, opened_at))
+        opened_at += HOUR
+
+
 def test_3_funding_falls_on_the_position_after_the_fill_at_the_price_of_the_open() -> None:
     costs = Costs(0, 0, 0, 0, 1.0, funding_bps_per_8h=10.0)
     venue = a_venue(costs)
+    idle_until(venue, 8, 100.0)
     venue.submit(Order(5))
     venue.on_bar(a_bar(MIDNIGHT + 8 * HOUR, 100, 120, 100, 120))
     assert venue.account.funding == pytest.approx(5 * 100 * 0.001)
+    idle_until(venue, 16, 120.0)
     venue.submit(Order(-5))
     venue.on_bar(flat_bar(120.0, MIDNIGHT + 16 * HOUR))
     assert venue.account.funding == pytest.approx(0.5), "who leaves at the open of the stamp does not pay it"
@@ -132,6 +142,7 @@ def test_3_a_short_receives_what_a_long_pays_and_other_hours_are_free() -> None:
 
 def test_3_funding_comes_before_the_resting_orders() -> None:
     venue = a_venue(Costs(0, 0, 0, 0, 1.0, funding_bps_per_8h=10.0))
+    idle_until(venue, 8, 100.0)
     venue.submit(Order(5, Kind.LIMIT, 95))
     fills = venue.on_bar(a_bar(MIDNIGHT + 8 * HOUR, 100, 100, 90, 95))
     assert [fill.lots for fill in fills] == [5]
