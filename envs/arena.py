@@ -16,12 +16,12 @@ from gymnasium.vector.utils import batch_space
 from numpy.typing import NDArray
 
 from ..market.bars import DAY_MS, INTERVALS, Bar
+from ..market.contract import terms_of
 from ..market.costs import Costs, assumed_funding
 from ..market.exchange import Quote, end_bar
 from ..market.jit import threads
 from ..market.ledger import Account, apply_fill, open_account, pay_funding
 from ..market.limits import Limits, State, allowed_lots, day_roll
-from ..market.terms import terms_of
 from ..simulators.crowd import CrowdMarket
 from ..simulators.scenarios import Role
 from .actions import LEVELS, exposure_of

@@ -15,10 +15,11 @@ import numpy as np
 from ..agents.frozen import GOLDEN, GRAPH, FrozenPolicy, PassportError
 from ..agents.seal import whole_folder
 from ..market.bars import INTERVALS, Bars
+from ..market.contract import terms_of
 from ..market.costs import Costs
 from ..market.limits import Limits
 from ..market.orders import Instrument
-from ..market.terms import Terms, terms_of
+from ..market.terms import Terms
 from ..memory.moments import PastError
 from .desk import Desk
 from .features import code_digest, feature_matrix

@@ -8,10 +8,10 @@ from gymnasium import spaces
 from numpy.typing import NDArray
 
 from ..market.bars import Bars
+from ..market.contract import terms_of
 from ..market.costs import Costs, Funding
 from ..market.limits import Limits
 from ..market.orders import Instrument
-from ..market.terms import terms_of
 from .actions import KINDS, LEVELS
 from .episodes import Episodes
 from .observation import ObservationSpec

@@ -3,20 +3,14 @@
 One row per episode lets an environment vary the terms from episode to episode. Decides nothing.
 """
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .jit import inlined_kernel
-from .orders import Instrument
-
-if TYPE_CHECKING:
-    from .costs import Costs
-    from .limits import Limits
 
 MODE_OFF, MODE_CLIP, MODE_LIVE = 0.0, 1.0, 2.0
-_MODES = {"off": MODE_OFF, "clip": MODE_CLIP, "live": MODE_LIVE}
 
 
 class Terms(NamedTuple):
@@ -41,33 +35,6 @@ class Terms(NamedTuple):
     drawdown: float
     terminate_on_halt: float
     dead_band: float
-
-
-def terms_of(instrument: Instrument, costs: "Costs", limits: "Limits", dead_band: float = 0.02) -> Terms:
-    """Flatten the three configs. `dead_band` is a share of the allowed exposure: smaller changes are not traded."""
-    if not 0.0 <= dead_band < 1.0:
-        raise ValueError(f"dead_band {dead_band} must lie in [0, 1)")
-    return Terms(
-        tick=float(instrument.tick),
-        lot=float(instrument.lot),
-        min_notional=float(instrument.min_notional),
-        leverage=float(instrument.max_leverage),
-        maintenance=float(instrument.maintenance),
-        liquidation_fee=float(instrument.liquidation_fee),
-        taker_fee=costs.taker_fee_bps * 1e-4,
-        maker_fee=costs.maker_fee_bps * 1e-4,
-        half_spread=costs.half_spread_bps * 1e-4,
-        impact_y=float(costs.impact_y),
-        participation=float(costs.participation),
-        gap_multiple=float(costs.gap_multiple),
-        mode=_MODES[limits.mode],
-        max_exposure=float(limits.max_exposure),
-        max_order=float(limits.max_order),
-        daily_loss=float(limits.daily_loss),
-        drawdown=float(limits.drawdown),
-        terminate_on_halt=float(limits.terminate_on_halt),
-        dead_band=float(dead_band),
-    )
 
 
 def terms_rows(terms: Terms, count: int) -> NDArray[np.float64]:

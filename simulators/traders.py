@@ -5,26 +5,33 @@ A class of your own is an ordinary `mesa.Agent` that trades through `CrowdMarket
 cohorts. Knows nothing of the turn in which agents act.
 """
 
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 import mesa
 import numpy as np
 
 from .cohorts import HORIZON, act_chartist, act_executor, act_fundamental, act_makers, act_noise
 from .population import Chartist, Executor, Fundamental, Makers, Noise
-from .world import FIRST_OWNER, HISTORY, LOST, RESTING_ROOM, Part
+from .world import FIRST_OWNER, HISTORY, LOST, RESTING_ROOM, Part, World
 
-if TYPE_CHECKING:
-    from .crowd import CrowdMarket
+
+class Market(Protocol):
+    """What a cohort sees of the model that it trades in: `crowd.CrowdMarket`."""
+
+    world: World
+
+    def position(self, owner: int) -> int:
+        """Lots that an owner holds."""
+        ...
 
 
 class CohortAgent(mesa.Agent):  # type: ignore[misc]  # mesa ships no types
     """One class of traders: `count` owners from `first_owner` on, whose state is rows of `model.world`."""
 
-    model: "CrowdMarket"
+    model: Market
     part: Part
 
-    def __init__(self, model: "CrowdMarket", count: int, first_owner: int) -> None:
+    def __init__(self, model: Market, count: int, first_owner: int) -> None:
         super().__init__(model)
         self.owners = range(first_owner, first_owner + count)
 
@@ -48,7 +55,7 @@ class NoiseTraders(CohortAgent):
 
     part = Part.NOISE
 
-    def __init__(self, model: "CrowdMarket", rules: Noise, first_owner: int) -> None:
+    def __init__(self, model: Market, rules: Noise, first_owner: int) -> None:
         super().__init__(model, rules.traders, first_owner)
         self.rules = rules
 
@@ -61,7 +68,7 @@ class FundamentalTraders(CohortAgent):
 
     part = Part.FUNDAMENTAL
 
-    def __init__(self, model: "CrowdMarket", rules: Fundamental, first_owner: int) -> None:
+    def __init__(self, model: Market, rules: Fundamental, first_owner: int) -> None:
         super().__init__(model, rules.traders, first_owner)
         self.rules = rules
 
@@ -72,7 +79,7 @@ class FundamentalTraders(CohortAgent):
 class Chartists(CohortAgent):
     """Trend followers, or with a negative lean contrarians."""
 
-    def __init__(self, model: "CrowdMarket", rules: Chartist, first_owner: int, part: Part) -> None:
+    def __init__(self, model: Market, rules: Chartist, first_owner: int, part: Part) -> None:
         super().__init__(model, rules.traders, first_owner)
         self.rules = rules
         self.part = part
@@ -97,7 +104,7 @@ class MarketMakers(CohortAgent):
 
     part = Part.MAKERS
 
-    def __init__(self, model: "CrowdMarket", rules: Makers, first_owner: int) -> None:
+    def __init__(self, model: Market, rules: Makers, first_owner: int) -> None:
         super().__init__(model, rules.traders, first_owner)
         self.rules = rules
         if rules.traders * rules.quote_levels * 2 > RESTING_ROOM:
@@ -114,7 +121,7 @@ class StormExecutor(CohortAgent):
 
     part = Part.EXECUTOR
 
-    def __init__(self, model: "CrowdMarket", rules: Executor, first_owner: int) -> None:
+    def __init__(self, model: Market, rules: Executor, first_owner: int) -> None:
         super().__init__(model, rules.traders, first_owner)
         self.rules = rules
 

@@ -24,12 +24,12 @@ from wavetank.execution.history import read_history
 from wavetank.execution.journal import Journal
 from wavetank.execution.session import Settings, Trader, begin
 from wavetank.market.bars import DAY_MS, INTERVALS, Bar, Bars
+from wavetank.market.contract import terms_of
 from wavetank.market.costs import Costs
 from wavetank.market.exchange import BarExchange
 from wavetank.market.ledger import open_account
 from wavetank.market.limits import Limits, allowed_lots
 from wavetank.market.orders import Instrument, Order
-from wavetank.market.terms import terms_of
 
 HOUR = INTERVALS["1h"]
 SPEC = ObservationSpec("tiny", 1, ("return_1", "return_5"))

@@ -14,13 +14,13 @@ from wavetank.envs.desk import Desk
 from wavetank.envs.features import FEATURES
 from wavetank.envs.observation import ObservationSpec
 from wavetank.market.bars import INTERVALS, Bar, Bars
+from wavetank.market.contract import terms_of
 from wavetank.market.costs import Costs
 from wavetank.market.draws import uniform
 from wavetank.market.exchange import BarExchange
 from wavetank.market.jit import COMPILED
 from wavetank.market.limits import Limits, allowed_lots
 from wavetank.market.orders import Instrument, Kind, Order
-from wavetank.market.terms import terms_of
 
 HOUR = INTERVALS["1h"]
 SETUPS = {

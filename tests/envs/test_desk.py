@@ -11,11 +11,12 @@ from wavetank.envs.desk import Desk, account_columns, order_lots
 from wavetank.envs.features import FEATURES
 from wavetank.envs.observation import ACCOUNT_COLUMNS, ObservationSpec
 from wavetank.envs.past import Nothing, Tabled
+from wavetank.market.contract import terms_of
 from wavetank.market.costs import Costs
 from wavetank.market.ledger import Account, open_account
 from wavetank.market.limits import Limits, State
 from wavetank.market.orders import Instrument, Order
-from wavetank.market.terms import Terms, terms_of
+from wavetank.market.terms import Terms
 from wavetank.memory.columns import MEMORY_COLUMNS
 
 from ..market.handmade import HOUR, drawn_bars, same_bits

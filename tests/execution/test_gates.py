@@ -8,10 +8,11 @@ import pytest
 
 from wavetank.execution.gates import MEANINGS, Denial, Gates, Verdict, denial_table
 from wavetank.market.bars import Bar
+from wavetank.market.contract import terms_of
 from wavetank.market.ledger import LIQUIDATED, Account, open_account, with_ruin
 from wavetank.market.limits import Limits, State, update_limits
 from wavetank.market.orders import Instrument
-from wavetank.market.terms import Terms, terms_of
+from wavetank.market.terms import Terms
 
 from .toy import COSTS, HOUR_MS
 

@@ -31,10 +31,11 @@ from wavetank.execution.runner import Runner
 from wavetank.execution.session import Settings, Trader, begin
 from wavetank.execution.venue import PaperVenue
 from wavetank.market.bars import INTERVALS, Bar, Bars
+from wavetank.market.contract import terms_of
 from wavetank.market.costs import Costs
 from wavetank.market.limits import Limits
 from wavetank.market.orders import Instrument
-from wavetank.market.terms import Terms, terms_of
+from wavetank.market.terms import Terms
 
 HOUR_MS = INTERVALS["1h"]
 SPEC = ObservationSpec("toy", 1, ("return_5", "volatility_20", "rsi_14", "donchian_20"))

@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 
 from wavetank.market.bars import DAY_MS, INTERVALS
+from wavetank.market.contract import terms_of
 from wavetank.market.costs import Costs, Funding, assumed_funding, funding_per_bar, impact, taker_price
 from wavetank.market.limits import Limits
 from wavetank.market.orders import Instrument
-from wavetank.market.terms import Terms, terms_of, terms_rows
+from wavetank.market.terms import Terms, terms_rows
 
 from .handmade import HOUR, MIDNIGHT
 from .twin import assumed_rate

@@ -5,12 +5,12 @@ import math
 import numpy as np
 import pytest
 
+from wavetank.market.contract import terms_of
 from wavetank.market.costs import Costs
 from wavetank.market.exchange import BarExchange, close_for_gap
 from wavetank.market.ledger import LIQUIDATED, RUINED, SOLVENT, open_account
 from wavetank.market.limits import Limits, State
 from wavetank.market.orders import Fill, Instrument, Kind, Order, Reason
-from wavetank.market.terms import terms_of
 
 from .handmade import HOUR, MIDNIGHT, flat_bar
 from .venues import FREE, MARGIN, ONE, a_bar, a_holder, a_venue

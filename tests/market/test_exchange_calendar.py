@@ -3,11 +3,11 @@
 import pytest
 
 from wavetank.market.bars import Bar
+from wavetank.market.contract import terms_of
 from wavetank.market.costs import Costs
 from wavetank.market.exchange import BarExchange
 from wavetank.market.limits import Limits
 from wavetank.market.orders import Instrument, Kind, Order
-from wavetank.market.terms import terms_of
 
 from .handmade import HOUR, MIDNIGHT, flat_bar
 

@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from wavetank.market.bars import Bar
+from wavetank.market.contract import terms_of
 from wavetank.market.costs import Costs
 from wavetank.market.exchange import BarExchange
 from wavetank.market.ledger import (
@@ -28,7 +29,7 @@ from wavetank.market.ledger import (
 )
 from wavetank.market.limits import Limits
 from wavetank.market.orders import Instrument, Kind, Order, Reason
-from wavetank.market.terms import Terms, terms_of
+from wavetank.market.terms import Terms
 
 from .handmade import HOUR, drawn_bars
 from .twin import PlainVenue, assumed_rate, exact

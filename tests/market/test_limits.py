@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from wavetank.market.contract import terms_of
 from wavetank.market.costs import Costs
 from wavetank.market.ledger import Account, open_account
 from wavetank.market.limits import (
@@ -16,7 +17,7 @@ from wavetank.market.limits import (
     update_limits,
 )
 from wavetank.market.orders import Instrument
-from wavetank.market.terms import Terms, terms_of
+from wavetank.market.terms import Terms
 
 INSTRUMENT = Instrument(lot=0.1, max_leverage=2.0)
 MODES = ["off", "clip", "live"]

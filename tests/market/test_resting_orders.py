@@ -4,11 +4,11 @@ from decimal import Decimal
 
 import pytest
 
+from wavetank.market.contract import terms_of
 from wavetank.market.costs import Costs
 from wavetank.market.exchange import Quote, resting_price
 from wavetank.market.limits import Limits
 from wavetank.market.orders import Instrument, Kind, Order, Reason
-from wavetank.market.terms import terms_of
 
 from .handmade import HOUR, MIDNIGHT, flat_bar
 from .venues import FREE, ONE, a_bar, a_holder, a_venue

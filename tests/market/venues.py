@@ -1,12 +1,12 @@
 """Bar-level venues in a known state, for tests by hand: 1,000 in cash, a price of 100, lots and ticks of 1."""
 
 from wavetank.market.bars import Bar
+from wavetank.market.contract import terms_of
 from wavetank.market.costs import Costs
 from wavetank.market.exchange import BarExchange
 from wavetank.market.ledger import open_account
 from wavetank.market.limits import Limits
 from wavetank.market.orders import Instrument, Order
-from wavetank.market.terms import terms_of
 
 from .handmade import HOUR, MIDNIGHT, flat_bar
 
