@@ -80,6 +80,13 @@ def test_an_import_that_climbs_crosses_or_carries_weight_is_refused(
     assert told in " ".join(_broken(house).split())
 
 
+def test_a_circle_of_files_is_refused_even_where_only_types_go_round(house: Path) -> None:
+    _plant(house, "market/planted.py", "from . import bars")
+    _plant(house, "market/bars.py", "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from . import planted")
+    told = " ".join(_broken(house).split())
+    assert "no circle of files in any room BROKEN" in told
+
+
 def test_a_room_without_a_floor_is_refused(house: Path) -> None:
     (house / "attic").mkdir()
     (house / "attic" / "__init__.py").write_text('"""Planted."""\n')
