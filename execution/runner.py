@@ -169,7 +169,11 @@ class Runner:
         return fills
 
     def _decide(self, bar: Bar, account: Account, is_warm: bool) -> tuple[Verdict, list[Order]]:
-        """Observation, action, order, verdict; a bar without an observation asks for nothing."""
+        """Observation, action, order, verdict; a bar without an observation asks for nothing.
+
+        A decision that is refused sends no order on its own bar. A session that was halted before it closes its
+        position all the same: that needs no decision, and a policy that says NaN for ever must not keep the risk.
+        """
         gates, asked, denied, wanted = self.parts.gates, 0, None, None
         seen = gates.view(account)
         if is_warm:
@@ -181,7 +185,7 @@ class Runner:
                 if denied is None:
                     wanted = _only(self.parts.desk.orders(exposure, seen))
                     asked = wanted.lots if wanted else 0
-        verdict = gates.judge(asked, account, bar.close, denied)
+        verdict = gates.judge(asked, account, bar.close, None if seen.state == State.HALTED else denied)
         self.trail.record(Kind.VERDICT, verdict.to_json())
         if verdict.lots == 0:
             return verdict, []

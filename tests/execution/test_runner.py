@@ -83,6 +83,17 @@ def test_a_senseless_action_sends_no_order_and_then_closes(tmp_path: Path, actio
     assert replay(tmp_path / "a.db", lambda folder, mode: trader(Says(0.5, 0.5, action, 0.5))).orders == 2
 
 
+@pytest.mark.parametrize("action", [math.nan, 1.5])
+def test_a_policy_that_stays_senseless_cannot_keep_its_position(tmp_path: Path, action: float) -> None:
+    run_session(tmp_path / "a.db", made_bars(WARM_AT + 6), trader(Says(0.5, 0.5, action)))
+    told = read_history(tmp_path / "a.db")
+    assert told.lots[2] != 0
+    assert told.allowed[2] == 0  # the bar that finds it sends nothing
+    assert told.allowed[3] == -told.lots[2]
+    assert list(told.lots[4:]) == [0] * len(told.lots[4:])
+    assert replay(tmp_path / "a.db", lambda folder, mode: trader(Says(0.5, 0.5, action))).orders == 2
+
+
 def test_an_observation_with_a_hole_sends_no_order_and_halts(tmp_path: Path) -> None:
     class Blind(Desk):
         def observe(self, account: Any) -> Any:
