@@ -29,9 +29,10 @@ class InstrumentSchema:
 
 @dataclass
 class MarketSchema:
-    """Which recorded bars, and the instrument they are of."""
+    """Which recorded bars and funding rates, and the instrument they are of."""
 
     path: str | None = MISSING
+    funding: str | None = MISSING
     start: str | None = MISSING
     end: str | None = MISSING
     interval: str | None = MISSING
@@ -54,6 +55,7 @@ class CostsSchema:
     participation: float = MISSING
     funding_bps_per_8h: float = MISSING
     gap_multiple: float = MISSING
+    borrow_bps_per_day: float = MISSING
 
 
 @dataclass

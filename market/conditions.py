@@ -12,13 +12,13 @@ CONDITION_WARM_UP = 16  # bars before the two estimates are used
 DECAY = 1.0 / 32.0  # exponential weight of the newest bar
 
 STATE_SIZE = 3  # last close, variance, volume
-_CLOSE, _VARIANCE, _VOLUME = 0, 1, 2
+LAST_CLOSE, _VARIANCE, _VOLUME = 0, 1, 2
 
 
 @kernel
 def update_conditions(state: NDArray[np.float64], bar: Bar) -> tuple[float, float]:
     """Take one closed bar into `state` (3,) float64; return (sigma per bar, volume per bar)."""
-    last = float(state[_CLOSE])
+    last = float(state[LAST_CLOSE])
     if last > 0.0:
         step = math.log(bar.close / last)
         state[_VARIANCE] += DECAY * (step * step - float(state[_VARIANCE]))
@@ -27,7 +27,7 @@ def update_conditions(state: NDArray[np.float64], bar: Bar) -> tuple[float, floa
         span = math.log(bar.high / bar.low)
         state[_VARIANCE] = span * span / (4.0 * math.log(2.0))  # Parkinson: one bar's range as a first guess
         state[_VOLUME] = bar.volume
-    state[_CLOSE] = bar.close
+    state[LAST_CLOSE] = bar.close
     return math.sqrt(float(state[_VARIANCE])), float(state[_VOLUME])
 
 

@@ -23,6 +23,7 @@ def terms_of(instrument: Instrument, costs: Costs, limits: Limits, dead_band: fl
         maker_fee=costs.maker_fee_bps * 1e-4,
         half_spread=costs.half_spread_bps * 1e-4,
         impact_y=float(costs.impact_y),
+        borrow=costs.borrow_bps_per_day * 1e-4,
         participation=float(costs.participation),
         gap_multiple=float(costs.gap_multiple),
         mode=_MODES[limits.mode],

@@ -1,4 +1,4 @@
-"""What trading costs: fees, half-spread, square-root impact, funding. Prices a trade; moves no money."""
+"""What trading costs: fees, half-spread, square-root impact, funding, borrow. Prices a trade; moves no money."""
 
 import math
 from dataclasses import dataclass
@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from .funding import Funding as Funding
 from .jit import inlined_kernel, kernel
 from .terms import Terms
 
@@ -27,28 +28,13 @@ class Costs:
     participation: float = 0.1
     funding_bps_per_8h: float = 1.0  # assumed where the instrument has no funding series; longs pay
     gap_multiple: float = 4.0
+    borrow_bps_per_day: float = 0.0  # on what is sold short and on cash beyond one's own; perpetuals have funding
 
     def __post_init__(self) -> None:
         for name in self.__slots__:
             value = getattr(self, name)
             if not math.isfinite(value) or (value < 0 and name not in ("funding_bps_per_8h", "maker_fee_bps")):
                 raise ValueError(f"costs: {name} {value} must be a finite number, 0 or more")
-
-
-@dataclass(frozen=True, eq=False)
-class Funding:
-    """A funding series: `stamps` int64 ms UTC, increasing; `rates` float64, longs pay a positive one."""
-
-    stamps: NDArray[np.int64]
-    rates: NDArray[np.float64]
-
-    def __post_init__(self) -> None:
-        if len(self.stamps) != len(self.rates):
-            raise ValueError(f"funding has {len(self.stamps)} stamps and {len(self.rates)} rates")
-        if np.any(np.diff(self.stamps) <= 0):
-            raise ValueError("funding stamps must increase")
-        if not np.all(np.isfinite(self.rates)):
-            raise ValueError("funding rates must be finite")
 
 
 @inlined_kernel
@@ -68,10 +54,14 @@ def funding_per_bar(
 ) -> NDArray[np.float64]:
     """Sum of the rates whose stamps lie in [open, close) of each bar; the assumed constant without a series."""
     if series is None:
-        return np.array([assumed_funding(int(at), interval_ms, bps_per_8h) for at in opened_at], np.float64)
-    first = np.searchsorted(series.stamps, opened_at, "left")
-    last = np.searchsorted(series.stamps, opened_at + interval_ms, "left")
-    return np.array([sum(series.rates[a:b]) for a, b in zip(first, last, strict=True)], np.float64)
+        stamps = (opened_at + interval_ms - 1) // FUNDING_PERIOD_MS - (opened_at - 1) // FUNDING_PERIOD_MS
+        return np.asarray(stamps * (bps_per_8h * BPS), np.float64)
+    due = np.zeros(len(opened_at))
+    row = np.searchsorted(opened_at, series.stamps, "right") - 1
+    inside = row >= 0
+    inside[inside] = series.stamps[inside] < opened_at[row[inside]] + interval_ms
+    np.add.at(due, row[inside], series.rates[inside])  # in the order of the stamps
+    return due
 
 
 @inlined_kernel

@@ -9,11 +9,11 @@ from typing import NamedTuple
 import numpy as np
 
 from .bars import CROSSED_GAP, DAY_MS, Bar
-from .conditions import STATE_SIZE, update_conditions
-from .costs import assumed_funding, taker_price
+from .conditions import LAST_CLOSE, STATE_SIZE, update_conditions
+from .costs import Funding, assumed_funding, taker_price
 from .jit import inlined_kernel
-from .ledger import Account, apply_fill, liquidate, mark, open_account, pay_funding, worth
-from .limits import day_roll, update_limits
+from .ledger import Account, apply_fill, liquidate, mark, open_account, pay_borrow, pay_funding, worth
+from .limits import NEARLY, day_roll, update_limits
 from .orders import Fill, Kind, Order, Reason, to_lots
 from .terms import Terms
 
@@ -21,7 +21,7 @@ TICK_SLACK = 1e-6  # of a tick: 35 ticks of 0.01 are 0.35000000000000003, and a 
 
 
 class Quote(NamedTuple):
-    """What the venue needs of one bar: its prices, the funding due inside it, whether a UTC day rolled before it."""
+    """What the venue needs of one bar: prices, the funding due in it, whether a UTC day rolled before, its length."""
 
     open: float
     high: float
@@ -29,12 +29,23 @@ class Quote(NamedTuple):
     close: float
     funding: float
     rolled: float
+    days: float
+
+
+class Resting(NamedTuple):
+    """An order that waits for its price; `extreme` is the best price a trailing stop has seen in closed bars."""
+
+    order: Order
+    extreme: float
 
 
 @inlined_kernel
 def open_lots(order_lots: int, volume: float, terms: Terms) -> int:
     """Lots of a market order that fill at the open: up to participation × estimated volume; the rest expires."""
-    most = to_lots(terms.participation * volume, terms.lot)
+    share = terms.participation * volume
+    if abs(order_lots) * terms.lot <= NEARLY * share:
+        return order_lots  # well inside, which needs no counting of lots
+    most = to_lots(share, terms.lot)
     return min(max(order_lots, -most), most)
 
 
@@ -42,7 +53,7 @@ def open_lots(order_lots: int, volume: float, terms: Terms) -> int:
 def begin_bar(
     account: Account, order_lots: int, quote: Quote, sigma: float, volume: float, terms: Terms
 ) -> tuple[Account, int, float]:
-    """Steps 1–3: day roll, the order at the open, funding. Returns the account, filled lots and their price."""
+    """Steps 1–3: day roll, the order at the open, funding and borrow. Returns the account, filled lots and price."""
     if quote.rolled > 0.0:
         account = day_roll(account, terms)
     filled = open_lots(order_lots, volume, terms)
@@ -53,6 +64,9 @@ def begin_bar(
         account = apply_fill(account, filled, price, fee, terms)
     if account.lots != 0 and quote.funding != 0.0:
         account = pay_funding(account, quote.funding, quote.open, terms)
+    if account.lots != 0 and terms.borrow > 0.0:
+        value = account.lots * terms.lot * quote.open
+        account = pay_borrow(account, -value if value < 0.0 else 0.0, terms.borrow * quote.days)
     return account, filled, price
 
 
@@ -96,8 +110,8 @@ def close_for_gap(account: Account, close: float, sigma: float, volume: float, t
 def resting_price(kind: int, lots: int, trigger: float, quote: Quote, terms: Terms) -> float:
     """Step 4: price at which a resting limit or stop fills inside the bar before costs; 0 where it does not.
 
-    A limit fills at its price once the market has traded through it by one tick; a stop at the worse of its trigger
-    and the open.
+    A limit (kind 1) fills at its price once the market has traded through it by one tick; a stop, trailing or not, at
+    the worse of its trigger and the open.
     """
     slack = TICK_SLACK * terms.tick
     if kind == 1:
@@ -113,17 +127,25 @@ class BarExchange:
     """The venue as an object: one account, bars in, fills out. Used on paper and in tests; holds no clock.
 
     `submit` before `on_bar`: a market order lives for one bar (one at a time), limits and stops rest until they fill
-    or are cancelled. Volatility and volume are estimated from the bars it has seen, and used from the next bar on.
+    or are cancelled. A trailing stop follows the extremes of bars that have closed: what came first inside a bar is
+    not known. Volatility and volume are estimated from the bars it has seen, and used from the next bar on.
+    `funding` is the instrument's series; without one the constant is charged.
     """
 
     def __init__(
-        self, terms: Terms, interval_ms: int, cash: float = 100_000.0, funding_bps_per_8h: float = 1.0
+        self,
+        terms: Terms,
+        interval_ms: int,
+        cash: float = 100_000.0,
+        funding_bps_per_8h: float = 1.0,
+        funding: Funding | None = None,
     ) -> None:
         self.terms = terms
         self.interval_ms = interval_ms
         self.funding_bps_per_8h = funding_bps_per_8h
+        self.funding = funding
         self.account = open_account(cash)
-        self.resting: list[Order] = []
+        self.resting: list[Resting] = []
         self.market_order: Order | None = None
         self.last_opened_at = -1
         self.conditions = np.zeros(STATE_SIZE)
@@ -138,8 +160,10 @@ class BarExchange:
             if self.market_order is not None:
                 raise ValueError(f"a market order of {self.market_order.lots} lots already waits for the next bar")
             self.market_order = order
+        elif order.kind == Kind.TRAILING and self.seen == 0:
+            raise ValueError("a trailing stop follows prices, and this venue has seen none yet")
         elif order.ticks > 0:
-            self.resting.append(order)
+            self.resting.append(Resting(order, self.conditions[LAST_CLOSE]))
         else:
             raise ValueError(f"a {Kind(order.kind).name} order needs a price above 0, got {order.ticks} ticks")
 
@@ -158,6 +182,7 @@ class BarExchange:
         at = bar.opened_at + self.interval_ms - 1
         quote = self._quote(bar)
         fills = self._fill_open(quote, at) + self._fill_resting(quote, at)
+        self.resting = [_trailed(rests, quote) for rests in self.resting]
         paid = self.account.fees
         self.account, lots, price = end_bar(self.account, quote, self.terms)
         if lots:
@@ -187,8 +212,12 @@ class BarExchange:
     def _quote(self, bar: Bar) -> Quote:
         last = self.last_opened_at
         rolled = last >= 0 and bar.opened_at // DAY_MS > last // DAY_MS
-        due = assumed_funding(bar.opened_at, self.interval_ms, self.funding_bps_per_8h)
-        return Quote(bar.open, bar.high, bar.low, bar.close, due, 1.0 if rolled else 0.0)
+        if self.funding is None:
+            due = assumed_funding(bar.opened_at, self.interval_ms, self.funding_bps_per_8h)
+        else:
+            due = self.funding.due(bar.opened_at, self.interval_ms)
+        days = self.interval_ms / DAY_MS
+        return Quote(bar.open, bar.high, bar.low, bar.close, due, 1.0 if rolled else 0.0, days)
 
     def _fill_open(self, quote: Quote, at: int) -> list[Fill]:
         order, self.market_order = self.market_order, None
@@ -202,27 +231,39 @@ class BarExchange:
         return [Fill(at, filled, price, self.account.fees - paid, Reason.ORDER, order.client_id)]
 
     def _fill_resting(self, quote: Quote, at: int) -> list[Fill]:
-        stops = [order for order in self.resting if order.kind == Kind.STOP and self._trigger(order, quote)]
-        hit = stops or [order for order in self.resting if self._trigger(order, quote)]
+        touched = [rests for rests in self.resting if self._price(rests, quote)]
+        hit = [rests for rests in touched if rests.order.kind != Kind.LIMIT] or touched
         fills = []
-        for order in hit:  # where a stop and a limit could both have been hit, the worse one was: the stop
-            self.resting.remove(order)
+        for rests in hit:  # where a stop and a limit could both have been hit, the worse one was: the stop
+            self.resting.remove(rests)
+            order = rests.order
             lots = _reducing(order.lots, self.account.lots) if order.reduce_only else order.lots
             if lots != 0:
-                fills.append(self._fill(order, lots, self._trigger(order, quote), at))
+                fills.append(self._fill(order, lots, self._price(rests, quote), at))
         return fills
 
-    def _trigger(self, order: Order, quote: Quote) -> float:
-        return resting_price(order.kind, order.lots, order.ticks * self.terms.tick, quote, self.terms)
+    def _price(self, rests: Resting, quote: Quote) -> float:
+        """The price at which a resting order fills in this bar; 0 where it does not."""
+        order, trigger = rests.order, rests.order.ticks * self.terms.tick
+        if order.kind == Kind.TRAILING:
+            trigger = rests.extreme + trigger if order.lots > 0 else rests.extreme - trigger
+        return resting_price(order.kind, order.lots, trigger, quote, self.terms)
 
     def _fill(self, order: Order, lots: int, price: float, at: int) -> Fill:
-        stop = order.kind == Kind.STOP
+        stop = order.kind != Kind.LIMIT
         if stop:
             price = taker_price(price, lots, self.sigma, self.volume, 1.0, self.terms)
         rate = self.terms.taker_fee if stop else self.terms.maker_fee
         fee = abs(lots) * self.terms.lot * price * rate
         self.account = apply_fill(self.account, lots, price, fee, self.terms)
         return Fill(at, lots, price, fee, Reason.STOP if stop else Reason.LIMIT, order.client_id)
+
+
+def _trailed(rests: Resting, quote: Quote) -> Resting:
+    """A bar has closed: a trailing stop to sell follows its high, one to buy its low."""
+    if rests.order.lots > 0:
+        return rests._replace(extreme=min(rests.extreme, quote.low))
+    return rests._replace(extreme=max(rests.extreme, quote.high))
 
 
 def _reducing(lots: int, position: int) -> int:

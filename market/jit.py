@@ -14,7 +14,7 @@ from typing import Any, TypeVar, cast
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-KERNEL_FOLDERS = ("market", "envs", "memory", "simulators")
+KERNEL_FOLDERS = ("market", "envs", "memory", "simulators", "agents")
 
 numba: Any = None
 if os.environ.get("NUMBA_DISABLE_JIT", "0") in ("", "0"):
@@ -37,19 +37,44 @@ def kernel(function: F) -> F:
 def lean_kernel(function: F) -> F:
     """Compile a hot kernel that allocates nothing: without the reference counts numba keeps for every array it passes.
 
-    Those counts are atomic: in the step of the batch environment they cost more than the step itself.
+    Those counts are atomic: in the step of the batch environment they cost more than the step itself. Divisions go
+    unchecked, for a kernel guards its denominators.
     """
-    return _compile(function, nogil=True, _nrt=False) if COMPILED else function
+    return _compile(function, nogil=True, error_model="numpy", _nrt=False) if COMPILED else function
 
 
 def inlined_kernel(function: F) -> F:
     """Compile a small kernel that allocates nothing, inlined into its caller by LLVM; uncounted like a lean one."""
-    return _compile(function, nogil=True, forceinline=True, _nrt=False) if COMPILED else function
+    return _compile(function, nogil=True, error_model="numpy", forceinline=True, _nrt=False) if COMPILED else function
 
 
 def batch_kernel(function: F) -> F:
     """Compile a kernel whose `prange` loop runs over independent episodes or markets."""
     return _compile(function, nogil=True, parallel=True) if COMPILED else function
+
+
+def calling_kernel(function: F) -> F:
+    """Compile a loop that is handed another kernel to call; numba makes one for each such kernel, and caches none."""
+    return cast(F, numba.njit(nogil=True)(function)) if COMPILED else function
+
+
+def entry_of(function: F, *examples: object) -> F:
+    """The machine code of a kernel for arguments of the types of `examples`, to be called with such and no others.
+
+    A compiled kernel looks its arguments' types up at every call: with thirty arrays that takes four times as long as
+    all the rest of a step. Nothing checks the types here; the caller always passes the same arrays' kind.
+    """
+    if not COMPILED:
+        return function
+    kernel: Any = function
+    signature = tuple(numba.typeof(example) for example in examples)
+    kernel.compile(signature)  # from the cache, where it lies there
+    return cast(F, kernel.overloads[signature].entry_point)
+
+
+def is_kernel(function: object) -> bool:
+    """Whether kernels can call `function`: it went through one of these decorators, or nothing is compiled at all."""
+    return not COMPILED or isinstance(function, numba.core.dispatcher.Dispatcher)
 
 
 def set_threads(count: int) -> None:
@@ -95,9 +120,59 @@ def kernel_folders() -> set[str]:
     return {source_digest(path) for folder in KERNEL_FOLDERS for path in (root / folder).glob("*.py")}
 
 
+def _copy_cells(target: Any, at: int, source: Any, start: int, count: int) -> None:
+    """Copy `count` cells of `source` from flat cell `start` to `target` at `at`; both contiguous, of one type."""
+    target.reshape(-1)[at : at + count] = source.reshape(-1)[start : start + count]
+
+
+def _prefetch_cells(source: Any, start: int) -> None:
+    """Ask the processor for the cache line of flat cell `start`, which is wanted soon."""
+
+
+def _cell_kernels() -> tuple[Any, Any]:
+    """The two as instructions, one memcpy and one hint, where a loop over cells costs more than the work beside it."""
+    from llvmlite import ir  # comes with numba, and is of use with it alone
+    from numba.core import cgutils, types
+    from numba.core.extending import intrinsic
+    from numba.np import arrayobj
+
+    builders: Any = cgutils  # numba ships no types
+    arrays: Any = arrayobj
+
+    def cell(context: Any, builder: Any, kind: Any, array: Any, at: Any) -> Any:
+        return builder.gep(arrays.make_array(kind)(context, builder, array).data, [at])
+
+    def copy(typing: Any, target: Any, at: Any, source: Any, start: Any, count: Any) -> Any:
+        def build(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+            to, of = (cell(context, builder, signature.args[k], args[k], args[k + 1]) for k in (0, 2))
+            size = context.get_abi_sizeof(context.get_data_type(signature.args[0].dtype))
+            builders.raw_memcpy(builder, to, of, args[4], size)
+            return context.get_dummy_value()
+
+        if target.dtype != source.dtype:
+            raise TypeError(f"cells of {source.dtype} do not fit into {target.dtype}")
+        return types.void(target, types.int64, source, types.int64, types.int64), build
+
+    def prefetch(typing: Any, source: Any, start: Any) -> Any:
+        def build(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+            byte, word = ir.IntType(8).as_pointer(), ir.IntType(32)
+            kind = ir.FunctionType(ir.VoidType(), [byte, word, word, word])
+            hint = builders.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0i8")
+            line = builder.bitcast(cell(context, builder, signature.args[0], args[0], args[1]), byte)
+            builder.call(hint, [line, word(0), word(3), word(1)])  # to read, into every cache, as data
+            return context.get_dummy_value()
+
+        return types.void(source, types.int64), build
+
+    return intrinsic(copy), intrinsic(prefetch)
+
+
+copy_cells, prefetch_cells = _cell_kernels() if COMPILED else (_copy_cells, _prefetch_cells)
+
+
 @cache
 def _reached(source: Path) -> frozenset[Path]:
-    """`source` and every file of the house that its relative imports lead to."""
+    """`source` and every file of the house that its imports lead to."""
     found, waiting = {source}, [source]
     while waiting:
         for path in _imports(waiting.pop()):
@@ -109,11 +184,18 @@ def _reached(source: Path) -> frozenset[Path]:
 
 @cache
 def _imports(source: Path) -> frozenset[Path]:
-    found = set()
+    found, root, house = set(), Path(__file__).resolve().parents[1], __name__.partition(".")[0]
     for node in ast.walk(ast.parse(source.read_bytes())):
-        if isinstance(node, ast.ImportFrom) and node.level:
-            base = source.parents[node.level - 1].joinpath(*(node.module or "").split("."))
-            found |= {base.with_suffix(".py"), *(base / f"{name.name}.py" for name in node.names)}
+        if not isinstance(node, ast.ImportFrom):
+            continue
+        words = (node.module or "").split(".")
+        if node.level:
+            base = source.parents[node.level - 1].joinpath(*words)
+        elif words[0] == house:  # as a user's own module imports it
+            base = root.joinpath(*words[1:])
+        else:
+            continue
+        found |= {base.with_suffix(".py"), *(base / f"{name.name}.py" for name in node.names)}
     return frozenset(path for path in found if path.is_file())
 
 

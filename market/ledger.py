@@ -14,14 +14,14 @@ from .terms import Terms
 
 SOLVENT, LIQUIDATED, RUINED = 0, 1, 2
 
-N_MONEY, N_COUNTS = 8, 5
+N_MONEY, N_COUNTS = 9, 5
 
 
 class Account(NamedTuple):
     """What an account is worth and how it came there. Amounts in quote currency, `lots` signed.
 
     `equity` is at the last mark, `day_equity` at the last UTC day roll, `peak` the highest mark; `fees`, `funding`
-    (paid positive) and `turnover` are running totals; `idle_bars` counts bars since the last fill.
+    (paid positive), `borrow` and `turnover` are running totals; `idle_bars` counts bars since the last fill.
     """
 
     cash: float
@@ -31,6 +31,7 @@ class Account(NamedTuple):
     day_equity: float
     fees: float
     funding: float
+    borrow: float
     turnover: float
     lots: int
     state: int
@@ -49,7 +50,7 @@ def open_account(cash: float) -> Account:
 @inlined_kernel
 def fresh_account(cash: float) -> Account:
     """The account an episode starts with; the kernel behind `open_account`."""
-    return Account(cash, 0.0, cash, cash, cash, 0.0, 0.0, 0.0, 0, 0, 0, 0, SOLVENT)
+    return Account(cash, 0.0, cash, cash, cash, 0.0, 0.0, 0.0, 0.0, 0, 0, 0, 0, SOLVENT)
 
 
 @inlined_kernel
@@ -66,6 +67,7 @@ def apply_fill(account: Account, lots: int, price: float, fee: float, terms: Ter
         account.day_equity,
         account.fees + fee,
         account.funding,
+        account.borrow,
         account.turnover + abs(amount),
         after,
         account.state,
@@ -99,6 +101,30 @@ def pay_funding(account: Account, rate: float, price: float, terms: Terms) -> Ac
         account.day_equity,
         account.fees,
         account.funding + paid,
+        account.borrow,
+        account.turnover,
+        account.lots,
+        account.state,
+        account.idle_bars,
+        account.trades,
+        account.ruin,
+    )
+
+
+@inlined_kernel
+def pay_borrow(account: Account, sold: float, rate: float) -> Account:
+    """Pay `rate` on what is borrowed: assets `sold` short, at their value, and cash beyond one's own."""
+    missing = sold - account.cash  # what was sold lies in the cash and is not one's own
+    paid = rate * (sold + (missing if missing > 0.0 else 0.0))
+    return Account(
+        account.cash - paid,
+        account.entry,
+        account.equity,
+        account.peak,
+        account.day_equity,
+        account.fees,
+        account.funding,
+        account.borrow + paid,
         account.turnover,
         account.lots,
         account.state,
@@ -129,6 +155,7 @@ def mark(account: Account, price: float, terms: Terms) -> Account:
         account.day_equity,
         account.fees,
         account.funding,
+        account.borrow,
         account.turnover,
         account.lots,
         account.state,
@@ -156,6 +183,7 @@ def with_ruin(account: Account, ruin: int) -> Account:
         account.day_equity,
         account.fees,
         account.funding,
+        account.borrow,
         account.turnover,
         account.lots,
         account.state,
@@ -176,6 +204,7 @@ def with_state(account: Account, day_equity: float, state: int) -> Account:
         day_equity,
         account.fees,
         account.funding,
+        account.borrow,
         account.turnover,
         account.lots,
         state,
@@ -187,7 +216,7 @@ def with_state(account: Account, day_equity: float, state: int) -> Account:
 
 @inlined_kernel
 def read_account(money: NDArray[np.float64], counts: NDArray[np.int64], i: int) -> Account:
-    """Row `i` of (n, 8) float64 and (n, 5) int64 as an Account."""
+    """Row `i` of (n, 9) float64 and (n, 5) int64 as an Account."""
     return Account(
         float(money[i, 0]),
         float(money[i, 1]),
@@ -197,6 +226,7 @@ def read_account(money: NDArray[np.float64], counts: NDArray[np.int64], i: int) 
         float(money[i, 5]),
         float(money[i, 6]),
         float(money[i, 7]),
+        float(money[i, 8]),
         int(counts[i, 0]),
         int(counts[i, 1]),
         int(counts[i, 2]),
@@ -215,7 +245,8 @@ def write_account(money: NDArray[np.float64], counts: NDArray[np.int64], i: int,
     money[i, 4] = account.day_equity
     money[i, 5] = account.fees
     money[i, 6] = account.funding
-    money[i, 7] = account.turnover
+    money[i, 7] = account.borrow
+    money[i, 8] = account.turnover
     counts[i, 0] = account.lots
     counts[i, 1] = account.state
     counts[i, 2] = account.idle_bars

@@ -24,6 +24,7 @@ class State(IntEnum):
 
 
 _ACTIVE, _REDUCING, _HALTED = 0, 1, 2  # plain ints for kernels
+NEARLY = 1.0 - 1e-6  # of a limit: up to here no rounding can matter
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,9 +88,16 @@ def allowed_lots(order_lots: int, account: Account, price: float, terms: Terms) 
         return order_lots
     if account.state == _HALTED:
         return -account.lots
+    if order_lots == 0:
+        return 0
     lots = account.lots
     if account.state == _REDUCING or loss_breached(account, terms) or drawdown_breached(account, terms):
         return _toward_flat(order_lots, lots)
+    reach = NEARLY * terms.leverage * account.equity
+    each = terms.lot * price
+    wanted = abs(lots + order_lots) * each
+    if abs(order_lots) * each <= terms.max_order * reach and wanted <= terms.max_exposure * reach:
+        return order_lots  # well inside both, which needs no counting of lots
     unit = terms.leverage * account.equity / price if account.equity > 0.0 else 0.0
     most = to_lots(terms.max_order * unit, terms.lot)
     cap = to_lots(terms.max_exposure * unit, terms.lot)

@@ -19,6 +19,7 @@ class Kind(IntEnum):
     MARKET = 0
     LIMIT = 1
     STOP = 2
+    TRAILING = 3
 
 
 class Reason(IntEnum):
@@ -32,7 +33,8 @@ class Reason(IntEnum):
 
 
 class Order(NamedTuple):
-    """An order as the desk words it: signed `lots`, `ticks` the limit or stop price (0 for a market order)."""
+    """An order as the desk words it: signed `lots`; `ticks` the limit or stop price, of a trailing stop its distance
+    (0 for a market order)."""
 
     lots: int
     kind: int = Kind.MARKET
@@ -104,5 +106,5 @@ def to_lots(quantity: float, lot: float) -> int:
         return 0
     nearest = math.floor(quotient + 0.5)
     slack = LOT_SLACK * quotient if quotient > 1.0 else LOT_SLACK
-    lots = nearest if abs(quotient - nearest) <= slack else math.floor(quotient)
+    lots = nearest - 1.0 if nearest - quotient > slack else nearest  # what lies just below a multiple is that multiple
     return int(lots) if quantity > 0.0 else -int(lots)

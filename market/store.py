@@ -1,28 +1,65 @@
-"""Bars on disk: read any Parquet or CSV file with hard validation, and a first store of one file a series.
+"""The store: every series as Parquet files, one a month, that a manifest finds; appended to, never edited.
 
-The only file that knows pyarrow. What it returns is valid; what is not valid is refused with the value and the place.
+Files are the truth and are written once: a month that grows gets a new file, and counts when the manifest names it.
+So a kill at any moment leaves the old month or the new one, and two processes take turns. What the rows of a source
+are worth is judged before they come here (`quality`); where they come from is `sources`.
 """
 
 import os
+import re
+from collections.abc import Sequence
 from datetime import UTC, datetime
+from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.csv as pa_csv
-import pyarrow.parquet as pq
-from numpy.typing import NDArray
 
 from .bars import INTERVALS, Bars
+from .depot import Added, Depot, iso, told
+from .funding import Funding
+from .manifest import Manifest, Segment, SeriesKey, StoreError
+from .parquet import TIME, BarsError, Columns, columns_of, read_funding, read_raw, write_bars
+from .quarantine import Quarantine, quarantine_of, suspects_of
+from .raw import PRICES, RawBars
+from .rebuild import rebuild
 
-_TIME_NAMES = ("ts", "opened_at", "open_time", "timestamp", "time")
-_PRICES = ("open", "high", "low", "close", "volume")
-_TAKER_NAMES = ("taker_buy_volume", "taker_buy_base")
+__all__ = [
+    "FUNDING", "Added", "BarsError", "Gap", "Quarantine", "Series", "Store", "StoreError", "data_folder", "instant",
+    "iso", "read_bars", "read_funding", "read_raw", "write_bars",
+]  # fmt: skip
+
+FUNDING = "funding"  # stands where other series have their interval
+_NAME = re.compile(r"\w[\w:+@-]*")  # no dot and no slash: a series cannot name its way out of the store
 
 
-class BarsError(ValueError):
-    """Bars that cannot be read or cannot be true."""
+class Gap(NamedTuple):
+    """Bars that are not there: from the opening of the first to the opening of the bar that ends the gap."""
+
+    from_ms: int
+    to_ms: int
+    missing: int
+
+
+class Series(NamedTuple):
+    """What the manifest knows of a series. An optional column is there for `all` rows, for `some` or for `none`.
+
+    Funding keeps no interval, so nobody can say what is missing: there `gaps` and `missing` are None.
+    """
+
+    venue: str
+    symbol: str
+    interval: str
+    rows: int
+    first_ms: int | None
+    last_ms: int | None
+    segments: int
+    gaps: int | None
+    missing: int | None
+    taker_buy_volume: str
+    trades: str
+    quarantined: int
+    sources: tuple[str, ...]
 
 
 def data_folder() -> Path:
@@ -50,135 +87,150 @@ def read_bars(
     if path.suffix.lower() not in (".parquet", ".csv"):
         if symbol is None or interval is None:
             raise BarsError(f"{source}: neither a .parquet or .csv file nor (venue, symbol, interval)")
-        path = store_path(str(source), symbol, interval, root)
-    if not path.is_file():
-        raise BarsError(f"there is no file of bars at {path}")
-    table = _read_table(path)
-    bars = _to_bars(path, table, symbol, interval)
+        return Store(root).read(str(source), symbol, interval, start, end)
+    raw = read_raw(path, symbol, interval)
+    _refuse_missing(path, raw)
+    try:
+        bars = raw.bars()
+    except ValueError as error:
+        raise BarsError(f"{path}: {error}") from error
     return _between(path, bars, start, end)
 
 
-def write_bars(path: str | Path, bars: Bars) -> Path:
-    """Write bars to one Parquet file (zstd), whole or not at all, and return its path."""
-    path = Path(path)
-    columns: dict[str, Any] = {"ts": pa.array(bars.opened_at, pa.timestamp("ms", "UTC"))}
-    columns |= {name: pa.array(getattr(bars, name)) for name in _PRICES}
-    if bars.taker_buy_volume is not None:
-        columns["taker_buy_volume"] = pa.array(bars.taker_buy_volume)
-    if bars.trades is not None:
-        columns["trades"] = pa.array(bars.trades)
-    table = pa.table(columns).replace_schema_metadata({"interval": bars.interval, "symbol": bars.symbol})
-    path.parent.mkdir(parents=True, exist_ok=True)
-    half = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        pq.write_table(table, half, compression="zstd")
-        os.replace(half, path)
-    finally:
-        half.unlink(missing_ok=True)
-    return path
+class Store:
+    """Every series under one root: `root`, else `WAVETANK_STORE`, else `./store`.
+
+    Holds nothing open between calls, so a Store may be shared by threads and carried into other processes.
+    """
+
+    def __init__(self, root: str | Path | None = None) -> None:
+        self.root = Path(root if root is not None else os.environ.get("WAVETANK_STORE", "store"))
+        self._depot = Depot(self.root)
+
+    def append(self, venue: str, symbol: str, bars: Bars, *, source: str, replace: bool = False) -> Added:
+        """Add bars. Once it returns they are on disk; killed before, the store is as it was.
+
+        Rows that are known change nothing. A row at a known time with other values is a StoreError, unless `replace`.
+        """
+        key = _key(venue, symbol, bars.interval)
+        if bars.symbol.replace("/", "-") not in ("", symbol):  # BTC/USD, as some venues write it, is kept as BTC-USD
+            raise StoreError(f"bars of {bars.symbol} cannot be added to {told(key)}")
+        return self._depot.lay(key, columns_of(bars), source, replace)
+
+    def append_funding(self, venue: str, symbol: str, funding: Funding, *, source: str, replace: bool = False) -> Added:
+        """Add funding rates, as `append` adds bars."""
+        columns = {TIME: np.asarray(funding.stamps, np.int64), "rate": np.asarray(funding.rates, np.float64)}
+        return self._depot.lay(_key(venue, symbol, FUNDING), columns, source, replace)
+
+    def read(
+        self, venue: str, symbol: str, interval: str, start: str | int | None = None, end: str | int | None = None
+    ) -> Bars:
+        """Bars that open in [start, end), out of the segments that hold them and no other.
+
+        An optional column is there if every one of these bars has it. Every file's sha256 is checked as it is read.
+        """
+        columns = self._read(_bar_key(venue, symbol, interval), start, end)
+        optional: dict[str, Any] = {
+            name: columns[name] if name in columns and not np.isnan(columns[name]).any() else None
+            for name in ("taker_buy_volume", "trades")
+        }
+        prices = {name: columns[name] for name in (*PRICES, "volume")}
+        return Bars(interval=interval, opened_at=columns[TIME], symbol=symbol, **prices, **optional)
+
+    def funding(self, venue: str, symbol: str, start: str | int | None = None, end: str | int | None = None) -> Funding:
+        """Funding rates whose stamps lie in [start, end)."""
+        columns = self._read(_key(venue, symbol, FUNDING), start, end)
+        return Funding(columns[TIME], columns["rate"])
+
+    def last(self, venue: str, symbol: str, interval: str) -> int | None:
+        """The newest opening (or funding stamp) of a series, None where there is none."""
+        key = _key(venue, symbol, interval)
+        if not self._depot.exists():
+            return None
+        with self._depot.reading() as manifest:
+            return manifest.last(key)
+
+    def series(self) -> list[Series]:
+        """What the manifest knows of every series, in order of name; a store that does not exist has none."""
+        if not self._depot.exists():
+            return []
+        with self._depot.reading() as manifest:
+            parts: dict[SeriesKey, list[Segment]] = {}
+            for segment in manifest.all_segments():
+                parts.setdefault(segment.key, []).append(segment)
+            suspects = manifest.suspect_keys()
+            keys = sorted(parts.keys() | suspects.keys())
+            return [_facts(manifest, key, parts.get(key, []), suspects.get(key, 0)) for key in keys]
+
+    def gaps(self, venue: str, symbol: str, interval: str) -> list[Gap]:
+        """Bars missing between the first and the last of a series. Rows in quarantine are missing here too."""
+        key = _bar_key(venue, symbol, interval)
+        with self._depot.reading() as manifest:
+            if manifest.suspects(key) and not manifest.segments(key):
+                return []  # every row of it is in quarantine
+            return _gaps(manifest, key, self._known(manifest, key))
+
+    def quarantine(self, venue: str, symbol: str, rejected: RawBars, reasons: Sequence[str], *, source: str) -> int:
+        """Keep rows that cannot be true, with a reason each, and return how many were not in quarantine yet."""
+        key = _bar_key(venue, symbol, rejected.interval)
+        suspects = suspects_of(rejected, reasons, source)
+        if not suspects:
+            return 0
+        with self._depot.writing() as manifest:
+            return manifest.put_suspects(key, suspects)
+
+    def quarantined(self, venue: str, symbol: str, interval: str) -> Quarantine:
+        """Every row of a series in quarantine, in order of time."""
+        key = _bar_key(venue, symbol, interval)
+        with self._depot.reading() as manifest:
+            return quarantine_of(key, manifest.suspects(key))
+
+    def mark(self, venue: str, symbol: str, interval: str, piece: str, sha256: str) -> None:
+        """Remember that a piece of a download (a month's archive) has been taken, with the content it had."""
+        key = _key(venue, symbol, interval)
+        with self._depot.writing() as manifest:
+            manifest.mark(key, piece, sha256)
+
+    def marked(self, venue: str, symbol: str, interval: str) -> dict[str, str]:
+        """The pieces that have been taken, with their sha256."""
+        key = _key(venue, symbol, interval)
+        if not self._depot.exists():
+            return {}
+        with self._depot.reading() as manifest:
+            return manifest.marked(key)
+
+    def rebuild(self) -> int:
+        """Make a lost manifest anew out of the segment files, and return how many it names.
+
+        What no file holds does not come back: rows in quarantine, and marks. Raises StoreError where there is a
+        manifest, or a file is damaged.
+        """
+        return rebuild(self._depot)
+
+    def verify(self) -> list[str]:
+        """Compare every segment's sha256 and rows with the manifest: a sentence for each difference, none if whole."""
+        return self._depot.verify()
+
+    def _read(self, key: SeriesKey, start: str | int | None, end: str | int | None) -> Columns:
+        first = None if start is None else instant(start)
+        last = None if end is None else instant(end)
+        columns = self._depot.columns(key, first, last)
+        if columns is None:
+            with self._depot.reading() as manifest:
+                known = self._known(manifest, key)
+            held = f"it holds {iso(known[0].first_ms)} to {iso(known[-1].last_ms)}"
+            raise StoreError(f"{told(key)} has nothing between {start} and {end}; {held}")
+        return columns
+
+    def _known(self, manifest: Manifest, key: SeriesKey) -> list[Segment]:
+        segments = manifest.segments(key)
+        if not segments:
+            raise StoreError(f"the store at {self.root} has no series {told(key)}")
+        return segments
 
 
-def store_path(venue: str, symbol: str, interval: str, root: str | Path | None = None) -> Path:
-    """File of one series in the store; the root is `root`, `WAVETANK_STORE`, or `./store`."""
-    base = Path(root if root is not None else os.environ.get("WAVETANK_STORE", "store"))
-    for name in (venue, symbol, interval):
-        if not name or any(sign in name for sign in "/\\.") or name != name.strip():
-            raise BarsError(f"{name!r} cannot be part of a series' name in the store")
-    return base / venue / symbol / f"{interval}.parquet"
-
-
-def _read_table(path: Path) -> pa.Table:
-    try:
-        if path.suffix.lower() == ".csv":
-            return pa_csv.read_csv(path)
-        return pq.ParquetFile(path).read()
-    except (pa.ArrowInvalid, pa.ArrowException, OSError) as error:
-        raise BarsError(f"{path} cannot be read as {path.suffix[1:]}: {str(error).splitlines()[0]}") from error
-
-
-def _to_bars(path: Path, table: pa.Table, symbol: str | None, interval: str | None) -> Bars:
-    names = set(table.column_names)
-    time_name = next((name for name in _TIME_NAMES if name in names), None)
-    missing = [name for name in _PRICES if name not in names] + ([] if time_name else ["ts"])
-    if missing or time_name is None:
-        raise BarsError(f"{path} has no column {', '.join(missing)}; it has {', '.join(table.column_names)}")
-    opened_at = _milliseconds(path, table.column(time_name))
-    said = table.schema.metadata or {}
-    metadata = {key: said.get(key.encode(), b"").decode(errors="replace") for key in ("interval", "symbol")}
-    unit = interval or metadata["interval"] or _interval_of(path, opened_at)
-    taker = next((name for name in _TAKER_NAMES if name in names), None)
-    prices = {name: _floats(path, table, name) for name in _PRICES}
-    trades: Any = _floats(path, table, "trades") if "trades" in names else None  # Bars refuses what is not whole
-    try:
-        return Bars(
-            interval=unit,
-            opened_at=opened_at,
-            **prices,
-            taker_buy_volume=_floats(path, table, taker) if taker else None,
-            trades=trades,
-            symbol=symbol or metadata["symbol"] or _symbol_of(path),
-        )
-    except ValueError as error:
-        raise BarsError(f"{path}: {error}") from error
-
-
-def _floats(path: Path, table: pa.Table, name: str) -> NDArray[np.float64]:
-    column = table.column(name)
-    if not (pa.types.is_floating(column.type) or pa.types.is_integer(column.type)):
-        raise BarsError(f"{path}: column {name} holds {column.type}, not numbers")
-    if column.null_count:
-        row = column.is_null().to_pylist().index(True)
-        raise BarsError(f"{path}: bar {row} has no {name}")
-    return np.asarray(column.to_numpy(), np.float64)
-
-
-def _milliseconds(path: Path, column: pa.ChunkedArray) -> NDArray[np.int64]:
-    kind = column.type
-    if column.null_count:
-        raise BarsError(f"{path}: bar {column.is_null().to_pylist().index(True)} has no time")
-    if pa.types.is_timestamp(kind):
-        if kind.tz not in (None, "UTC", "+00:00", "Etc/UTC"):
-            raise BarsError(f"{path}: times are in {kind.tz}, not UTC")
-        try:
-            return np.asarray(column.cast(pa.timestamp("ms", kind.tz)).cast(pa.int64()).to_numpy(), np.int64)
-        except pa.ArrowInvalid as error:
-            raise BarsError(f"{path}: a time is not a whole millisecond ({error})") from error
-    if pa.types.is_integer(kind):
-        values = np.asarray(column.to_numpy(), np.int64)
-        if len(values) and not 1e11 < float(values[0]) < 1e14:
-            raise BarsError(f"{path}: time {values[0]} of bar 0 is not in milliseconds since 1970")
-        return values
-    raise BarsError(f"{path}: times are {kind}, neither timestamps nor milliseconds")
-
-
-def _interval_of(path: Path, opened_at: NDArray[np.int64]) -> str:
-    steps = np.diff(opened_at)
-    steps = steps[steps > 0]
-    if not len(steps):
-        raise BarsError(f"{path} does not say its interval, and {len(opened_at)} bars do not show it")
-    smallest = int(steps.min())
-    for name, length in INTERVALS.items():
-        if length == smallest:
-            return name
-    raise BarsError(f"{path}: bars {smallest} ms apart are on no known interval ({', '.join(INTERVALS)})")
-
-
-def _symbol_of(path: Path) -> str:
-    parts = path.stem.split("_")
-    return parts[1] if len(parts) > 1 else parts[0]
-
-
-def _between(path: Path, bars: Bars, start: str | int | None, end: str | int | None) -> Bars:
-    if start is None and end is None:
-        return bars
-    first = 0 if start is None else int(np.searchsorted(bars.opened_at, _instant(start), "left"))
-    last = len(bars) if end is None else int(np.searchsorted(bars.opened_at, _instant(end), "left"))
-    if first >= last:
-        raise BarsError(f"{path} has no bar between {start} and {end}")
-    return bars.slice(first, last)
-
-
-def _instant(when: str | int) -> int:
+def instant(when: str | int) -> int:
+    """Milliseconds of an ISO date (UTC unless it says otherwise); milliseconds stay what they are."""
     if isinstance(when, int):
         return when
     try:
@@ -187,3 +239,62 @@ def _instant(when: str | int) -> int:
         raise BarsError(f"{when!r} is not an ISO date") from None
     moment = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
     return int(moment.timestamp() * 1000)
+
+
+def _key(venue: str, symbol: str, interval: str) -> SeriesKey:
+    for name in (venue, symbol, interval):
+        if not _NAME.fullmatch(name):
+            raise StoreError(f"{name!r} cannot be part of a series' name in the store")
+    if interval not in INTERVALS and interval != FUNDING:
+        raise StoreError(f"interval {interval!r} is not one of {', '.join(INTERVALS)}, {FUNDING}")
+    return SeriesKey(venue, symbol, interval)
+
+
+def _bar_key(venue: str, symbol: str, interval: str) -> SeriesKey:
+    if interval not in INTERVALS:
+        raise StoreError(f"interval {interval!r} is not one of {', '.join(INTERVALS)}")
+    return _key(venue, symbol, interval)
+
+
+def _facts(manifest: Manifest, key: SeriesKey, segments: Sequence[Segment], quarantined: int) -> Series:
+    rows = sum(segment.rows for segment in segments)
+    gaps = _gaps(manifest, key, segments) if key.interval in INTERVALS else None
+    return Series(
+        *key,
+        rows=rows,
+        first_ms=segments[0].first_ms if segments else None,
+        last_ms=segments[-1].last_ms if segments else None,
+        segments=len(segments),
+        gaps=None if gaps is None else len(gaps),
+        missing=None if gaps is None else sum(gap.missing for gap in gaps),
+        taker_buy_volume=_share(sum(segment.taker_rows for segment in segments), rows),
+        trades=_share(sum(segment.trades_rows for segment in segments), rows),
+        quarantined=quarantined,
+        sources=tuple(manifest.sources(key)),
+    )
+
+
+def _share(known: int, rows: int) -> str:
+    return "none" if not known else "all" if known == rows else "some"
+
+
+def _gaps(manifest: Manifest, key: SeriesKey, segments: Sequence[Segment]) -> list[Gap]:
+    step = INTERVALS[key.interval]
+    between = [(a.last_ms + step, b.first_ms) for a, b in pairwise(segments) if b.first_ms > a.last_ms + step]
+    holes = sorted([*manifest.inner_gaps(key), *between])
+    return [Gap(first, last, (last - first) // step) for first, last in holes]
+
+
+def _refuse_missing(path: Path, raw: RawBars) -> None:
+    for name in (*PRICES, "volume", "taker_buy_volume", "trades"):
+        values = getattr(raw, name)
+        if values is not None and np.isnan(values).any():
+            raise BarsError(f"{path}: bar {int(np.argmax(np.isnan(values)))} has no {name}")
+
+
+def _between(path: Path, bars: Bars, start: str | int | None, end: str | int | None) -> Bars:
+    first = 0 if start is None else int(np.searchsorted(bars.opened_at, instant(start), "left"))
+    last = len(bars) if end is None else int(np.searchsorted(bars.opened_at, instant(end), "left"))
+    if first >= last:
+        raise BarsError(f"{path} has no bar between {start} and {end}")
+    return bars.slice(first, last)

@@ -14,7 +14,7 @@ MODE_OFF, MODE_CLIP, MODE_LIVE = 0.0, 1.0, 2.0
 
 
 class Terms(NamedTuple):
-    """All rates are shares (not bps), all floats, in this order in a terms row."""
+    """All rates are shares (not bps), `borrow` a share a day; all floats, in this order in a terms row."""
 
     tick: float
     lot: float
@@ -26,6 +26,7 @@ class Terms(NamedTuple):
     maker_fee: float
     half_spread: float
     impact_y: float
+    borrow: float
     participation: float
     gap_multiple: float
     mode: float
@@ -65,4 +66,5 @@ def read_terms(rows: NDArray[np.float64], i: int) -> Terms:
         float(rows[i, 16]),
         float(rows[i, 17]),
         float(rows[i, 18]),
+        float(rows[i, 19]),
     )

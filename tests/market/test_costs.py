@@ -104,9 +104,30 @@ def test_a_rebate_and_funding_that_longs_receive_are_allowed() -> None:
 
 def test_terms_hold_shares_in_their_order() -> None:
     instrument = Instrument("X", "v", 0.5, 0.25, 7.0, 3.0, 0.01, 0.02)
-    costs = Costs(1.0, 2.0, 3.0, 0.4, 0.5, 6.0, 7.0)
+    costs = Costs(1.0, 2.0, 3.0, 0.4, 0.5, 6.0, 7.0, borrow_bps_per_day=9.0)
     limits = Limits("live", 0.9, 0.8, 0.07, 0.06, True)
-    expected = (0.5, 0.25, 7.0, 3.0, 0.01, 0.02, 1e-4, 2e-4, 3e-4, 0.4, 0.5, 7.0, 2.0, 0.9, 0.8, 0.07, 0.06, 1.0, 0.03)
+    expected = (
+        0.5,
+        0.25,
+        7.0,
+        3.0,
+        0.01,
+        0.02,
+        1e-4,
+        2e-4,
+        3e-4,
+        0.4,
+        9e-4,
+        0.5,
+        7.0,
+        2.0,
+        0.9,
+        0.8,
+        0.07,
+        0.06,
+        1.0,
+        0.03,
+    )
     terms = terms_of(instrument, costs, limits, dead_band=0.03)
     assert terms == pytest.approx(expected)
     assert terms_rows(terms, 3).tolist() == [list(terms)] * 3

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from wavetank.market.contract import terms_of
-from wavetank.market.costs import Costs
+from wavetank.market.costs import Costs, Funding
 from wavetank.market.exchange import BarExchange, close_for_gap
 from wavetank.market.ledger import LIQUIDATED, RUINED, SOLVENT, open_account
 from wavetank.market.limits import Limits, State
@@ -324,3 +324,18 @@ def test_an_account_of_a_thousand_bars_without_orders_keeps_its_cash() -> None:
     for k, close in enumerate(100 + np.random.default_rng(1).random(1_000)):
         venue.on_bar(flat_bar(float(close), MIDNIGHT + (k + 1) * HOUR))
     assert venue.account.equity == venue.account.cash == 1_000.0
+
+
+def test_3_a_series_of_funding_replaces_the_constant() -> None:
+    """Rates published before their stamps: 1 % at 01:00 and 2 % at 01:30, both inside the bar at 01:00."""
+    series = Funding(np.array([ONE, ONE + HOUR // 2, ONE + HOUR]), np.array([0.01, 0.02, 0.04]))
+    venue = BarExchange(terms_of(MARGIN, FREE, Limits()), HOUR, 1_000.0, 99.0, series)
+    venue.warm(flat_bar(100.0))
+    venue.account = open_account(1_000.0)
+    venue.submit(Order(5))
+    venue.on_bar(flat_bar(100.0, ONE))
+    assert venue.account.funding == pytest.approx(500 * 0.03)
+    venue.on_bar(flat_bar(100.0, ONE + HOUR))
+    assert venue.account.funding == pytest.approx(500 * 0.07)
+    venue.on_bar(flat_bar(100.0, ONE + 7 * HOUR))
+    assert venue.account.funding == pytest.approx(500 * 0.07), "at 08:00 the constant would have been due"

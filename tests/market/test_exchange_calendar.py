@@ -33,7 +33,7 @@ def test_orders_and_estimates_outlive_a_gap_of_three_bars() -> None:
     venue.submit(Order(1, Kind.LIMIT, 100))
     venue.submit(Order(7))
     assert [fill.lots for fill in venue.on_bar(bar_at(4))] == [7]
-    assert venue.resting == [Order(1, Kind.LIMIT, 100)]
+    assert [rests.order for rests in venue.resting] == [Order(1, Kind.LIMIT, 100)]
     assert venue.seen == 2
 
 

@@ -4,10 +4,17 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
+from numpy.typing import NDArray
 
+from wavetank.envs.trading import TradingEnv
+from wavetank.envs.walk import walk_serial
 from wavetank.market import jit
+
+from ..envs.cases import SMOOTH
 
 JIT = Path(jit.__file__).resolve()
 
@@ -119,3 +126,47 @@ def test_threads_stay_within_what_the_process_has() -> None:
         assert jit.threads() == 1
     finally:
         jit.set_threads(before)
+
+
+@pytest.mark.skipif(not jit.COMPILED, reason="numba is switched off")
+def test_cells_are_copied_as_the_plain_source_copies_them() -> None:
+    @jit.calling_kernel
+    def compiled(target: NDArray[Any], at: int, source: NDArray[Any], start: int, count: int) -> None:
+        jit.prefetch_cells(source, start)
+        jit.copy_cells(target, at, source, start, count)
+
+    rng = np.random.default_rng(1)
+    for dtype in (np.float32, np.float64, np.int64):
+        source = rng.integers(0, 1_000, (7, 11)).astype(dtype)
+        for at, start, count in ((0, 0, 77), (5, 60, 17), (76, 0, 1), (3, 4, 0)):
+            targets = [np.full((7, 11), -1, dtype) for _ in range(2)]
+            compiled(targets[0], at, source, start, count)
+            jit._copy_cells(targets[1], at, source, start, count)
+            assert targets[0].tobytes() == targets[1].tobytes()
+
+
+@pytest.mark.skipif(not jit.COMPILED, reason="numba is switched off")
+def test_cells_of_another_type_are_not_copied() -> None:
+    @jit.calling_kernel
+    def mixed(target: NDArray[Any], source: NDArray[Any]) -> None:
+        jit.copy_cells(target, 0, source, 0, 1)
+
+    with pytest.raises(Exception, match="cells of float64 do not fit into float32"):
+        mixed(np.zeros(2, np.float32), np.zeros(2))
+
+
+def test_an_entry_is_the_kernel_itself_for_one_kind_of_arguments() -> None:
+    kernel = walk_serial
+    env = TradingEnv(SMOOTH)
+    env.reset(seed=1)
+    episodes, step = env.episodes, env.episodes.fresh_step()
+    arrays: list[NDArray[Any]] = list(episodes.running)
+    before = [array.copy() for array in arrays]
+    arguments = (episodes.world, episodes.running, episodes.witness, np.array([0.5]), step)
+    jit.entry_of(kernel, *arguments)(*arguments)
+    after = [array.copy() for array in arrays]
+    for array, old in zip(arrays, before, strict=True):
+        array[:] = old
+    kernel(*arguments)
+    assert all(a.tobytes() == b.tobytes() for a, b in zip(arrays, after, strict=True))
+    assert any(a.tobytes() != b.tobytes() for a, b in zip(before, after, strict=True))

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-ROOMS = ("market", "envs", "memory", "simulators")
+ROOMS = ("market", "envs", "memory", "simulators", "agents")
 DECORATORS = {  # every public decorator of the door to numba
     node.name
     for node in ast.parse((ROOT / "market" / "jit.py").read_text()).body
@@ -169,9 +169,9 @@ def test_the_lint_sees_the_kernels_of_market_and_envs() -> None:
         for function in kernels(ast.parse(path.read_text()))
     }
     assert {"kernel", "inlined_kernel", "batch_kernel"} <= DECORATORS
-    named = {"to_lots", "apply_fill", "end_bar", "allowed_lots", "threefry", "log_return", "order_lots", "reward_parts"}
+    named = {"to_lots", "apply_fill", "end_bar", "allowed_lots", "threefry", "log_return", "order_lots", "reward_into"}
     assert named <= found
-    assert "_step_parallel" in found
+    assert "walk_parallel" in found
     assert len(found) > 50
 
 

@@ -45,7 +45,7 @@ def _walk(account: Account, fills: list[tuple[int, float]], terms: Terms = UNIT)
 
 def test_an_account_opens_with_its_cash_and_nothing_else() -> None:
     account = open_account(1_000.0)
-    assert account == Account(1000.0, 0.0, 1000.0, 1000.0, 1000.0, 0.0, 0.0, 0.0, 0, 0, 0, 0, SOLVENT)
+    assert account == Account(1000.0, 0.0, 1000.0, 1000.0, 1000.0, 0.0, 0.0, 0.0, 0.0, 0, 0, 0, 0, SOLVENT)
 
 
 @pytest.mark.parametrize("cash", [0.0, -1.0, float("nan"), float("inf")])
@@ -109,11 +109,11 @@ def test_a_liquidation_closes_everything_and_stays_named_so() -> None:
 
 
 def test_an_account_survives_its_row() -> None:
-    account = Account(1.5, 2.5, 3.5, 4.5, 5.5, 6.5, 7.5, 8.5, -9, 1, 11, 12, 2)
+    account = Account(1.5, 2.5, 3.5, 4.5, 5.5, 6.5, 7.5, 8.5, 9.5, -9, 1, 11, 12, 2)
     money, counts = np.zeros((3, N_MONEY)), np.zeros((3, N_COUNTS), np.int64)
     write_account(money, counts, 1, account)
     assert read_account(money, counts, 1) == account
-    assert read_account(money, counts, 0) == Account(0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0, 0, 0, 0, 0)
+    assert read_account(money, counts, 0) == Account(0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0, 0, 0, 0, 0)
 
 
 Market = tuple[Instrument, Costs, list[Bar], int]

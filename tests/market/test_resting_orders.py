@@ -40,8 +40,8 @@ def test_4_prices_on_a_decimal_grid_touch_and_cross_exactly(side: int) -> None:
     for ticks in range(2, 30_000, 7):
         trigger = ticks * terms.tick
         level, beyond = (float(Decimal(ticks - side * k) / 100) for k in (0, 1))
-        touched = Quote(level, level, level, level, 0.0, 0.0)
-        crossed = Quote(beyond, beyond, beyond, beyond, 0.0, 0.0)
+        touched = Quote(level, level, level, level, 0.0, 0.0, 0.0)
+        crossed = Quote(beyond, beyond, beyond, beyond, 0.0, 0.0, 0.0)
         assert resting_price(Kind.LIMIT, side, trigger, touched, terms) == 0.0
         assert resting_price(Kind.LIMIT, side, trigger, crossed, terms) == trigger
         assert resting_price(Kind.STOP, side, trigger, touched, terms) > 0.0
@@ -85,7 +85,7 @@ def test_4_if_stop_and_limit_could_both_have_been_hit_the_stop_was() -> None:
     venue.submit(Order(-5, Kind.STOP, 90, reduce_only=True))
     fills = venue.on_bar(a_bar(ONE + HOUR, 100, 115, 85, 112))
     assert [(fill.reason, fill.price) for fill in fills] == [(Reason.STOP, 90.0)]
-    assert [order.kind for order in venue.resting] == [Kind.LIMIT]
+    assert [rests.order.kind for rests in venue.resting] == [Kind.LIMIT]
 
 
 def test_4_a_resting_order_rests_until_it_fills_or_is_cancelled() -> None:

@@ -1,293 +1,228 @@
-"""Files of bars: what is whole comes back to the last bit, what is not costs one sentence and nothing half-written."""
+"""The store's rows: what was added comes back to the last bit, once; what contradicts it is refused."""
 
-from datetime import UTC, datetime, timedelta, timezone
+import os
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import pandas as pd
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 
-from wavetank.market.bars import Bar, Bars
-from wavetank.market.store import BarsError, data_folder, read_bars, store_path, write_bars
+from wavetank.market.bars import INTERVALS, Bars
+from wavetank.market.depot import Depot
+from wavetank.market.manifest import Segment
+from wavetank.market.parquet import Columns
+from wavetank.market.store import Added, Store, StoreError, data_folder, read_bars, write_bars
 
-from .handmade import HOUR, MIDNIGHT, drawn_bars, same_bits
-
-COLUMNS = ("opened_at", "open", "high", "low", "close", "volume")
-
-
-def _assert_same(a: Bars, b: Bars) -> None:
-    assert a.interval == b.interval
-    for name in COLUMNS:
-        assert same_bits(getattr(a, name), getattr(b, name)), name
+from .handmade import HOUR, MIDNIGHT
+from .stored import DAY, FEBRUARY, FEBRUARY_ROW, MARCH, QUARTER, SERIES, added, assert_same, files, with_optional
 
 
-def _frame(count: int = 5, unit: str = "ms", **changed: Any) -> pd.DataFrame:
-    at = pd.to_datetime(MIDNIGHT + np.arange(count) * HOUR, unit="ms", utc=True).as_unit(unit)  # type: ignore[arg-type]
-    columns: dict[str, Any] = {
-        "ts": at,
-        "open": np.full(count, 100.0),
-        "high": np.full(count, 101.0),
-        "low": np.full(count, 99.0),
-        "close": np.full(count, 100.5),
-        "volume": np.full(count, 3.0),
-    }
-    return pd.DataFrame(columns | changed)
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    return Store(tmp_path / "store")
 
 
-def _parquet(folder: Path, frame: pd.DataFrame, name: str = "paper_BTC_1h.parquet") -> Path:
-    frame.to_parquet(folder / name, index=False)
-    return folder / name
+def test_bars_come_back_to_the_last_bit_out_of_one_file_a_month(store: Store) -> None:
+    bars = with_optional(QUARTER)
+    assert added(store, bars) == Added(len(bars), 0, 3)
+    assert_same(store.read(*SERIES), bars)
+    assert store.read(*SERIES).symbol == "DRAWN"
+    folders = [Path(file).parent.as_posix() for file in files(store.root)]
+    assert folders == [f"binance/DRAWN/1h/2024/0{month}" for month in (1, 2, 3)]
 
 
-def _refusal(source: Path, **keywords: Any) -> str:
-    """The one sentence that a refusal costs."""
-    with pytest.raises(BarsError) as error:
-        read_bars(source, **keywords)
-    sentence = str(error.value)
-    assert "\n" not in sentence
-    assert source.name in sentence
-    return sentence
+def test_a_segment_is_a_plain_parquet_file_that_says_what_it_is(store: Store) -> None:
+    added(store)
+    january = read_bars(store.root / files(store.root)[0])
+    assert_same(january, QUARTER.slice(0, 31 * 24))
+    assert (january.symbol, january.interval) == ("DRAWN", "1h")
 
 
-def test_bars_come_back_from_parquet_to_the_last_bit(tmp_path: Path) -> None:
-    drawn = drawn_bars(np.random.default_rng(1), 200, gaps={50: 2, 90: 30})
-    rows = [bar._replace(taker_buy_volume=bar.volume / 3, trades=i) for i, bar in enumerate(drawn)]
-    bars = Bars.from_rows("1h", rows, "ETH/USDT")
-    back = read_bars(write_bars(tmp_path / "deep" / "folder" / "x.parquet", bars))
-    _assert_same(back, bars)
-    assert bars.taker_buy_volume is not None
-    assert bars.trades is not None
-    assert same_bits(back.taker_buy_volume, bars.taker_buy_volume)
-    assert same_bits(back.trades, bars.trades)
-    assert back.symbol == "ETH/USDT"
+def test_the_same_rows_again_change_no_byte(store: Store) -> None:
+    added(store)
+    before = {path: path.read_bytes() for path in store.root.rglob("*") if path.is_file()}
+    assert added(store) == Added(0, len(QUARTER), 0)
+    assert added(store, QUARTER.slice(700, 800)) == Added(0, 100, 0)
+    assert {path: path.read_bytes() for path in store.root.rglob("*") if path.is_file()} == before
 
 
-def test_a_written_file_is_plain_parquet_with_its_times_in_utc(tmp_path: Path) -> None:
-    bars = drawn_bars(np.random.default_rng(2), 3)
-    frame = pd.read_parquet(write_bars(tmp_path / "x.parquet", bars))
-    assert str(frame["ts"].dtype) == "datetime64[ms, UTC]"
-    assert frame["ts"][0] == pd.Timestamp("2024-01-01T00:00:00Z")
-    assert list(frame["close"]) == list(bars.close)
-    assert pq.ParquetFile(tmp_path / "x.parquet").metadata.row_group(0).column(0).compression == "ZSTD"
+def test_pieces_in_any_order_and_overlapping_make_the_whole(store: Store) -> None:
+    rng = np.random.default_rng(2)
+    total = 0
+    for start in rng.permutation(np.arange(0, len(QUARTER), 150)):
+        stop = min(int(start) + 220, len(QUARTER))
+        got = added(store, QUARTER.slice(int(start), stop))
+        assert got.new + got.same == stop - int(start)
+        total += got.new
+    assert total == len(QUARTER)
+    assert_same(store.read(*SERIES), QUARTER)
+    assert store.verify() == []
+    assert len(files(store.root)) == 3
 
 
-def test_one_bar_can_be_written_and_read_since_the_file_says_its_interval(tmp_path: Path) -> None:
-    bars = Bars.from_rows("4h", [Bar(MIDNIGHT, 1.0, 2.0, 0.5, 1.5, 0.0)])
-    _assert_same(read_bars(write_bars(tmp_path / "one.parquet", bars)), bars)
+def test_one_more_bar_touches_its_month_alone(store: Store) -> None:
+    added(store, QUARTER.slice(0, len(QUARTER) - 1))
+    before = {path: path.stat().st_mtime_ns for path in store.root.rglob("*.parquet")}
+    for path in [path for path in before if "/03/" not in path.as_posix()]:
+        path.write_bytes(b"whoever opens this file fails")
+        os.utime(path, ns=(1, 1))
+        before[path] = 1
+    assert added(store, QUARTER.slice(len(QUARTER) - 1, len(QUARTER))) == Added(1, 0, 1)
+    after = {path: path.stat().st_mtime_ns for path in store.root.rglob("*.parquet")}
+    assert [path.parent.name for path in after.keys() - before.keys()] == ["03"]
+    assert [path.parent.name for path in before.keys() - after.keys()] == ["03"]
+    assert all(after[path] == before[path] for path in after.keys() & before.keys())
 
 
-def test_a_failed_write_leaves_the_old_file_and_no_half_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    old, new = drawn_bars(np.random.default_rng(3), 20), drawn_bars(np.random.default_rng(4), 30)
-    path = write_bars(tmp_path / "x.parquet", old)
-
-    def dies_half_way(table: pa.Table, where: Path, **options: Any) -> None:
-        Path(where).write_bytes(b"PAR1 and then the power went")
-        raise OSError("No space left on device")
-
-    monkeypatch.setattr(pq, "write_table", dies_half_way)
-    with pytest.raises(OSError, match="No space left"):
-        write_bars(path, new)
-    monkeypatch.undo()
-    _assert_same(read_bars(path), old)
-    assert [entry.name for entry in tmp_path.iterdir()] == ["x.parquet"]
-
-
-def test_who_reads_while_another_writes_reads_the_old_file_to_its_end(tmp_path: Path) -> None:
-    path = write_bars(tmp_path / "x.parquet", drawn_bars(np.random.default_rng(3), 20))
-    content = path.read_bytes()
-    with path.open("rb") as reader:
-        write_bars(path, drawn_bars(np.random.default_rng(4), 30))
-        assert reader.read() == content
-    assert len(read_bars(path)) == 30
-
-
-@pytest.mark.parametrize("time_name", ["ts", "opened_at", "open_time", "timestamp", "time"])
-@pytest.mark.parametrize("written", ["2024-01-01 00:00:00", "2024-01-01T00:00:00Z", "1704067200000"])
-def test_a_csv_is_read_whatever_its_time_column_is_called(tmp_path: Path, time_name: str, written: str) -> None:
-    second = written.replace(" 00:", " 01:").replace("T00:", "T01:").replace("1704067200000", "1704070800000")
-    path = tmp_path / "kraken_XBT_1h.csv"
-    path.write_text(f"{time_name},open,high,low,close,volume\n{written},1,3,1,2,10\n{second},2,2.5,1.5,2,0\n")
-    bars = read_bars(path)
-    assert list(bars) == [Bar(MIDNIGHT, 1, 3, 1, 2, 10), Bar(MIDNIGHT + HOUR, 2, 2.5, 1.5, 2, 0)]
-    assert (bars.interval, bars.symbol) == ("1h", "XBT")
-
-
-def test_a_csv_time_with_an_offset_is_moved_to_utc(tmp_path: Path) -> None:
-    path = tmp_path / "x.csv"
-    path.write_text(
-        "ts,open,high,low,close,volume\n2024-01-01T02:00:00+02:00,1,1,1,1,1\n2024-01-01T03:00:00+02:00,1,1,1,1,1\n"
-    )
-    assert list(read_bars(path).opened_at) == [MIDNIGHT, MIDNIGHT + HOUR]
-
-
-@pytest.mark.parametrize("unit", ["s", "ms", "us", "ns"])
-def test_a_time_stamp_of_any_precision_is_read(tmp_path: Path, unit: str) -> None:
-    assert int(read_bars(_parquet(tmp_path, _frame(unit=unit))).opened_at[3]) == MIDNIGHT + 3 * HOUR
-
-
-def test_a_time_finer_than_a_millisecond_is_refused(tmp_path: Path) -> None:
-    frame = _frame(unit="ns")
-    frame["ts"] += pd.to_timedelta([0, 0, 1, 0, 0], unit="ns")
-    assert "not a whole millisecond" in _refusal(_parquet(tmp_path, frame))
-
-
-def test_times_of_another_zone_are_refused(tmp_path: Path) -> None:
-    frame = _frame()
-    frame["ts"] = frame["ts"].dt.tz_convert("Europe/Berlin")
-    assert "times are in Europe/Berlin, not UTC" in _refusal(_parquet(tmp_path, frame))
-
-
-@pytest.mark.parametrize("missing", ["ts", "open", "high", "low", "close", "volume"])
-def test_a_missing_column_is_named_and_so_are_those_that_are_there(tmp_path: Path, missing: str) -> None:
-    sentence = _refusal(_parquet(tmp_path, _frame().drop(columns=missing)))
-    assert f"has no column {missing}; it has " in sentence
+def test_a_range_is_read_out_of_its_months_alone(store: Store) -> None:
+    added(store)
+    january, february, march = (store.root / file for file in files(store.root))
+    january.write_bytes(b"whoever opens this file fails")
+    march.unlink()
+    read = store.read(*SERIES, "2024-02-01", "2024-03-01")
+    assert_same(read, QUARTER.slice(31 * 24, 60 * 24))
+    assert len(store.read(*SERIES, FEBRUARY + HOUR, FEBRUARY + 3 * HOUR)) == 2
+    february.write_bytes(b"neither is this one what it was")
+    with pytest.raises(StoreError, match="is damaged"):
+        store.read(*SERIES, "2024-02-01", "2024-03-01")
 
 
 @pytest.mark.parametrize(
-    ("row", "column", "value", "words"),
+    ("start", "end"),
     [
-        (1, "close", np.nan, "bar 1"),
-        (2, "volume", np.nan, "bar 2"),
-        (3, "low", 100.75, "bar 3: low 100.75 lies above open or close"),
-        (0, "high", 100.2, "bar 0: high 100.2 lies below open or close"),
-        (4, "open", -1.0, "bar 4: open -1.0 must be a price above 0"),
-        (2, "ts", pd.Timestamp(MIDNIGHT + HOUR, unit="ms", tz="UTC"), "bar 2 opened at"),
-        (3, "ts", pd.Timestamp(MIDNIGHT, unit="ms", tz="UTC"), "is older than the one before it"),
-        (3, "ts", pd.NaT, "bar 3 has no time"),
+        (None, None),
+        (FEBRUARY, None),
+        (None, FEBRUARY),
+        (FEBRUARY - 1, FEBRUARY + 1),
+        (FEBRUARY + 1, MARCH),
+        (MIDNIGHT - DAY, MIDNIGHT + 1),
+        ("2024-01-31T23:00+00:00", "2024-02-01T02:00+01:00"),
     ],
 )
-def test_a_row_that_cannot_be_true_is_named(tmp_path: Path, row: int, column: str, value: object, words: str) -> None:
-    frame = _frame()
-    values: list[Any] = frame[column].tolist()
-    values[row] = value
-    frame[column] = values
-    assert words in _refusal(_parquet(tmp_path, frame))
+def test_start_is_in_and_end_is_out(store: Store, start: str | int | None, end: str | int | None) -> None:
+    added(store)
+    path = store.root / "whole.parquet"
+    write_bars(path, QUARTER)
+    assert_same(store.read(*SERIES, start, end), read_bars(path, start=start, end=end))
 
 
-def test_a_column_of_words_is_refused(tmp_path: Path) -> None:
-    assert "column close holds" in _refusal(_parquet(tmp_path, _frame(close=["1", "2", "3", "4", "5"])))
-
-
-def test_an_empty_field_in_a_csv_is_named(tmp_path: Path) -> None:
-    path = tmp_path / "x.csv"
-    path.write_text("ts,open,high,low,close,volume\n1704067200000,1,1,1,1,1\n1704070800000,1,1,1,,1\n")
-    assert "bar 1 has no close" in _refusal(path)
-
-
-@pytest.mark.parametrize("seconds", [1_704_067_200, 1_704_067_200_000_000_000])
-def test_times_in_seconds_or_nanoseconds_are_refused(tmp_path: Path, seconds: int) -> None:
-    step = seconds // MIDNIGHT if seconds > MIDNIGHT else 1
-    at = seconds + np.arange(5) * 3600 * max(step, 1)
-    assert "is not in milliseconds since 1970" in _refusal(_parquet(tmp_path, _frame(ts=at)))
-
-
-def test_trades_that_are_no_whole_numbers_are_refused(tmp_path: Path) -> None:
-    for wrong in (np.nan, 1.5):
-        trades = np.array([1.0, 2.0, wrong, 4.0, 5.0])
-        assert "trades" in _refusal(_parquet(tmp_path, _frame(trades=trades)))
-
-
-@pytest.mark.parametrize("name", ["x.parquet", "x.csv"])
-@pytest.mark.parametrize("content", [b"", b"\x00\x01\x02 not a table \xff\xfe", b"PAR1PAR1"])
-def test_a_broken_file_is_refused(tmp_path: Path, name: str, content: bytes) -> None:
-    (tmp_path / name).write_bytes(content)
-    _refusal(tmp_path / name)
-
-
-def test_a_truncated_file_is_refused(tmp_path: Path) -> None:
-    path = write_bars(tmp_path / "x.parquet", drawn_bars(np.random.default_rng(5), 500))
-    path.write_bytes(path.read_bytes()[:-100])
-    assert "cannot be read as parquet" in _refusal(path)
-
-
-def test_foreign_metadata_that_is_no_text_is_left_alone(tmp_path: Path) -> None:
-    table = pq.ParquetFile(_parquet(tmp_path, _frame())).read()
-    pq.write_table(table.replace_schema_metadata({b"other": b"\xff\xfe\x00"}), tmp_path / "x.parquet")
-    assert len(read_bars(tmp_path / "x.parquet")) == 5
-
-
-def test_a_missing_file_is_named(tmp_path: Path) -> None:
-    assert "there is no file of bars at" in _refusal(tmp_path / "absent.parquet")
-
-
-def test_an_interval_that_the_times_do_not_show_is_asked_for(tmp_path: Path) -> None:
-    one = _parquet(tmp_path, _frame(count=1))
-    assert "does not say its interval, and 1 bars do not show it" in _refusal(one)
-    assert read_bars(one, interval="4h").interval == "4h"
-    odd = _frame()
-    odd["ts"] = pd.to_datetime(MIDNIGHT + np.arange(5) * 420_000, unit="ms", utc=True)
-    assert "bars 420000 ms apart are on no known interval" in _refusal(_parquet(tmp_path, odd, "odd.parquet"))
-
-
-def test_a_gap_does_not_hide_the_interval(tmp_path: Path) -> None:
-    frame = _frame().drop(index=[1, 2])
-    assert read_bars(_parquet(tmp_path, frame)).interval == "1h"
-
-
-def test_the_interval_asked_for_must_fit_the_grid(tmp_path: Path) -> None:
-    assert "is not on the 4h grid" in _refusal(_parquet(tmp_path, _frame()), interval="4h")
-
-
-@pytest.mark.parametrize(
-    ("start", "end", "first", "count"),
-    [
-        (None, None, 0, 48),
-        ("2024-01-01T05:00", None, 5, 43),
-        ("2024-01-01T05:00:00.001", None, 6, 42),
-        (None, "2024-01-02", 0, 24),
-        ("2024-01-01T23:00Z", "2024-01-02T01:00Z", 23, 2),
-        ("2024-01-01T02:00+02:00", "2024-01-01T03:00+02:00", 0, 1),
-        (MIDNIGHT + HOUR, MIDNIGHT + 3 * HOUR, 1, 2),
-    ],
-)
-def test_start_is_in_and_end_is_out(
-    tmp_path: Path, start: str | int | None, end: str | int | None, first: int, count: int
+def test_bars_are_read_by_series_and_date_as_the_readme_says(
+    store: Store, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    path = write_bars(tmp_path / "x.parquet", drawn_bars(np.random.default_rng(6), 48))
-    cut = read_bars(path, start=start, end=end)
-    assert (int(cut.opened_at[0]), len(cut)) == (MIDNIGHT + first * HOUR, count)
+    added(store)
+    expected = QUARTER.slice(31 * 24, 60 * 24)
+    assert_same(read_bars(*SERIES, "2024-02-01", "2024-03-01", root=store.root), expected)
+    monkeypatch.setenv("WAVETANK_STORE", str(store.root))
+    assert_same(read_bars(*SERIES, "2024-02-01", "2024-03-01"), expected)
+    monkeypatch.delenv("WAVETANK_STORE")
+    monkeypatch.chdir(store.root.parent)
+    assert_same(read_bars(*SERIES, "2024-02-01", "2024-03-01"), expected)
+    monkeypatch.chdir(tmp_path / "store")
+    with pytest.raises(StoreError, match="there is no store at store"):
+        read_bars(*SERIES)
+    assert not (tmp_path / "store" / "store").exists()
 
 
-def test_an_empty_range_and_a_date_that_is_none_are_refused(tmp_path: Path) -> None:
-    path = write_bars(tmp_path / "x.parquet", drawn_bars(np.random.default_rng(7), 48))
-    assert "has no bar between 2025-01-01 and None" in _refusal(path, start="2025-01-01")
-    with pytest.raises(BarsError, match="'yesterday' is not an ISO date"):
-        read_bars(path, start="yesterday")
+def test_a_row_with_other_values_is_refused_with_instant_and_values_and_nothing_changes(store: Store) -> None:
+    added(store, QUARTER.slice(0, 1500))
+    before = {path: path.read_bytes() for path in store.root.rglob("*.parquet")}
+    row = QUARTER.bar(1000)
+    rows = [*(QUARTER.bar(i) for i in range(31 * 24 - 5, 1000)), row._replace(close=row.high), QUARTER.bar(1501)]
+    wrong = Bars.from_rows("1h", [QUARTER.bar(0), *rows], "DRAWN")
+    told = rf"binance DRAWN 1h: close at 2024-02-11T16:00:00Z is known as {row.close!r} and comes as {row.high!r}"
+    with pytest.raises(StoreError, match=told):
+        added(store, wrong)
+    assert {path: path.read_bytes() for path in store.root.rglob("*.parquet")} == before
+    assert store.last(*SERIES) == int(QUARTER.opened_at[1499])
+    assert store.verify() == []
 
 
-def test_the_store_keeps_one_file_a_series(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    bars = drawn_bars(np.random.default_rng(8), 48)
-    path = write_bars(store_path("binance", "BTCUSDT", "1h", tmp_path), bars)
-    assert path.relative_to(tmp_path).as_posix() == "binance/BTCUSDT/1h.parquet"
-    _assert_same(read_bars("binance", "BTCUSDT", "1h", root=tmp_path), bars)
-    monkeypatch.setenv("WAVETANK_STORE", str(tmp_path))
-    cut = read_bars("binance", "BTCUSDT", "1h", "2024-01-01T10:00", "2024-01-01T12:00")
-    assert list(cut.opened_at) == [MIDNIGHT + 10 * HOUR, MIDNIGHT + 11 * HOUR]
+def test_a_refused_month_takes_those_before_it_along(store: Store) -> None:
+    """January would grow; February contradicts: neither is written."""
+    added(store, QUARTER.slice(100, 1500))
+    before = files(store.root)
+    row = QUARTER.bar(1000)
+    wrong = Bars.from_rows("1h", [*(QUARTER.bar(i) for i in range(100)), row._replace(close=row.high)], "DRAWN")
+    with pytest.raises(StoreError, match="is known as"):
+        added(store, wrong)
+    assert files(store.root) == before
+    assert_same(store.read(*SERIES), QUARTER.slice(100, 1500))
 
 
-@pytest.mark.parametrize("name", ["", "..", "../up", "a/b", "a\\b", " x", "x.y"])
-def test_a_series_cannot_name_its_way_out_of_the_store(tmp_path: Path, name: str) -> None:
-    with pytest.raises(BarsError, match="cannot be part of a series' name"):
-        store_path("binance", name, "1h", tmp_path)
+def test_replace_takes_the_new_row_whole_and_bumps_the_version(store: Store) -> None:
+    bars = with_optional(QUARTER)
+    added(store, bars)
+    row = bars.bar(1000)
+    other_row = row._replace(volume=row.volume + 1, taker_buy_volume=-1.0, trades=-1)
+    other = Bars.from_rows("1h", [bars.bar(999), other_row], "DRAWN")
+    assert added(store, other, replace=True) == Added(0, 1, 1, changed=1)
+    back = store.read(*SERIES)
+    assert back.volume[1000] == row.volume + 1
+    assert back.volume[999] == bars.volume[999]
+    assert back.taker_buy_volume is None  # the new row has none
+    assert back.trades is None
+    assert_same(store.read(*SERIES, MARCH), bars.slice(60 * 24, len(bars)))
+    versions = [file.rpartition("/")[2].partition("-")[0] for file in files(store.root)]
+    assert versions == ["v1", "v2", "v1"]
 
 
-def test_a_source_that_is_neither_file_nor_series_is_refused() -> None:
-    with pytest.raises(BarsError, match=r"bars.xlsx: neither a .parquet or .csv file nor"):
-        read_bars("bars.xlsx")
+def test_months_that_differ_in_taker_volume_read_without_it_and_ls_says_some(store: Store) -> None:
+    added(store, with_optional(QUARTER).slice(0, FEBRUARY_ROW))
+    assert (store.series()[0].taker_buy_volume, store.series()[0].trades) == ("all", "all")
+    added(store, QUARTER.slice(FEBRUARY_ROW, len(QUARTER)))
+    assert_same(store.read(*SERIES), QUARTER)
+    facts = store.series()[0]
+    assert (facts.taker_buy_volume, facts.trades) == ("some", "some")
+    assert_same(store.read(*SERIES, end=FEBRUARY), with_optional(QUARTER).slice(0, FEBRUARY_ROW))
 
 
-def test_recorded_data_is_read_as_it_is_described(tmp_path: Path) -> None:
-    path = data_folder() / "ohlcv" / "binanceusdm_BTCUSDT_1h.parquet"
+def test_what_was_unknown_is_filled_in_and_what_is_known_is_not_forgotten(store: Store) -> None:
+    bars = with_optional(QUARTER)
+    added(store, QUARTER.slice(0, 100))
+    assert added(store, bars.slice(50, 100)) == Added(0, 0, 1, changed=50)
+    assert store.read(*SERIES).trades is None
+    assert_same(store.read(*SERIES, int(bars.opened_at[50])), bars.slice(50, 100))
+    added(store, bars.slice(0, 50))
+    assert added(store, QUARTER.slice(0, 100)) == Added(0, 100, 0)
+    assert_same(store.read(*SERIES), bars.slice(0, 100))
+
+
+def test_a_reader_overtaken_by_a_writer_reads_the_newer_file(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The file that the manifest has just named to the reader is gone by the time that it is opened."""
+    honest = Depot.load
+
+    def overtaken(step: int) -> None:
+        overtakings = iter([QUARTER.slice(step, step + 1)])
+
+        def load(depot: Depot, segment: Segment) -> Columns:
+            for bars in overtakings:
+                added(Store(store.root), bars)
+                assert not (store.root / segment.file).exists()
+            return honest(depot, segment)
+
+        monkeypatch.setattr(Depot, "load", load)
+
+    added(store, QUARTER.slice(0, 100))
+    overtaken(100)
+    assert_same(store.read(*SERIES), QUARTER.slice(0, 101))
+    overtaken(101)
+    assert store.verify() == []
+    assert_same(store.read(*SERIES), QUARTER.slice(0, 102))
+
+
+@pytest.mark.parametrize(
+    ("name", "rows", "gaps"), [("binanceusdm_BTCUSDT_1h", 33_363, 0), ("binance_BTCUSDT_1h", 58_418, 28)]
+)
+def test_recorded_data_comes_back_bit_equal_with_the_gaps_that_its_readme_counts(
+    store: Store, name: str, rows: int, gaps: int
+) -> None:
+    path = data_folder() / "ohlcv" / f"{name}.parquet"
     if not path.is_file():
         pytest.skip(f"no recorded data at {data_folder()} (WAVETANK_DATA)")
-    bars = read_bars(path)
-    assert (len(bars), bars.interval, bars.symbol) == (33_363, "1h", "BTCUSDT")
-    moment = datetime(2019, 9, 8, 17, tzinfo=timezone(timedelta(0)))
-    assert int(bars.opened_at[0]) == int(moment.timestamp() * 1000)
-    assert bars.trades is not None
-    assert bars.segments() == [(0, 33_363)]
-    assert datetime.fromtimestamp(int(bars.closed_at[-1]) / 1000, UTC).hour == 19
-    _assert_same(read_bars(write_bars(tmp_path / "copy.parquet", bars)), bars)
+    bars, venue = read_bars(path), name.partition("_")[0]
+    assert store.append(venue, "BTCUSDT", bars, source=path.name).new == rows
+    assert_same(store.read(venue, "BTCUSDT", "1h"), bars)
+    found = store.gaps(venue, "BTCUSDT", "1h")
+    assert len(found) == gaps
+    absent = (int(bars.opened_at[-1]) - int(bars.opened_at[0])) // INTERVALS["1h"] + 1 - rows
+    assert sum(gap.missing for gap in found) == absent
+    assert store.verify() == []
