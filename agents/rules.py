@@ -1,26 +1,40 @@
-"""Baseline rules: the policies that a trained one must beat. They read named columns and act like any policy.
+"""Baseline rules as policies: what a trained policy must beat, made by name or with numbers of one's own.
 
-Know only where a column stands in the observation; the desk turns their target into orders.
+A rule looks at closed bars and the account, not at observations, and always answers a target exposure. Which rules
+there are stands in `settings`, what they decide in `signals` and `exits`. Knows no environment: whoever drives a rule
+shows it the bars.
 """
-
-from abc import ABC, abstractmethod
-from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .policy import ACTION_KINDS, Decision
+from ..market.bars import Bar, Bars
+from ..market.jit import lean_kernel
+from ..market.ledger import Account
+from .indicators import State
+from .policy import Decision
+from .settings import Setting, read_setting
+from .signals import decide, watch
 
-TREND_COLUMN = "ema_ratio"  # log of fast over slow moving average: its sign is the cross
 
+class Rule:
+    """A rule at work on one market: `begin` with the bars so far, `act`, then `see` each bar as it closes and `act`."""
 
-class Rule(ABC):
-    """A target in {-1, 0, 1} for each observation: exposure ("box"), or index of short, flat, long ("discrete")."""
+    def __init__(self, setting: Setting) -> None:
+        self.setting = setting
+        self._params = np.array(setting.row())
+        self._state = np.zeros(setting.size)
+        self._target: float | None = None
 
-    def __init__(self, columns: Sequence[str], kind: str = "box") -> None:
-        if kind not in ACTION_KINDS:
-            raise ValueError(f"action kind {kind!r} is neither box nor discrete")
-        self.columns, self.kind = tuple(columns), kind
+    def begin(self, bars: Bars, account: Account) -> None:
+        """Forget everything, and see these closed bars; the first decision is due at the last one's close."""
+        self._state[:] = 0.0
+        _watch_all_but_last(self.setting.kind, self._params, self._state, bars.open, bars.high, bars.low, bars.close)
+        self.see(bars.bar(len(bars) - 1), account)
+
+    def see(self, bar: Bar, account: Account) -> None:
+        """Take the bar that has just closed, and the account as it stands at that close."""
+        self._target = decide(self.setting.kind, self._params, self._state, bar, account.lots, account.entry)
 
     def act(
         self,
@@ -28,49 +42,23 @@ class Rule(ABC):
         state: NDArray[np.float32] | None = None,
         starts: NDArray[np.bool_] | None = None,
     ) -> Decision:
-        """Decide on observations (n, n_columns) or (n_columns,) float32; confidence is 1 and value 0."""
-        rows = np.atleast_2d(observations)
-        if rows.ndim != 2 or rows.shape[1] != len(self.columns):
-            raise ValueError(
-                f"observations of shape {observations.shape} do not fit a rule of {len(self.columns)} columns"
-            )
-        target = self._target(rows)
-        action = (target if self.kind == "box" else target + 1.0).astype(np.float32).reshape(-1, 1)
-        return Decision(action, np.ones(len(rows), np.float32), np.zeros(len(rows), np.float32))
-
-    @abstractmethod
-    def _target(self, rows: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Target (n,) in {-1, 0, 1} for rows (n, n_columns)."""
+        """The target at the last bar seen, for the one account it was shown; confidence is 1 and value 0."""
+        if self._target is None:
+            raise ValueError(f"{self.setting.name} was asked before it had seen a bar")
+        if len(np.atleast_2d(observations)) != 1:
+            raise ValueError(f"{self.setting.name} decides for one account, not for {len(observations)}")
+        return Decision(np.array([[self._target]], np.float32), np.ones(1, np.float32), np.zeros(1, np.float32))
 
 
-class Flat(Rule):
-    """Never hold anything."""
-
-    def _target(self, rows: NDArray[np.float32]) -> NDArray[np.float32]:
-        return np.zeros(len(rows), np.float32)
+def make_rule(text: str) -> Rule:
+    """A rule by its text, as `baselines` of a config name it: `hold`, or `ma_cross(fast=10, slow=50)`."""
+    return Rule(read_setting(text))
 
 
-class Hold(Rule):
-    """Buy all that is allowed and keep it."""
-
-    def _target(self, rows: NDArray[np.float32]) -> NDArray[np.float32]:
-        return np.ones(len(rows), np.float32)
-
-
-class MACross(Rule):
-    """Long while the fast moving average is above the slow one, short while it is below, flat when they are equal."""
-
-    def __init__(self, columns: Sequence[str], kind: str = "box", column: str = TREND_COLUMN) -> None:
-        super().__init__(columns, kind)
-        if column not in self.columns:
-            raise ValueError(f"a moving-average cross needs the column {column!r}, which this observation has not")
-        self._index = self.columns.index(column)
-
-    def _target(self, rows: NDArray[np.float32]) -> NDArray[np.float32]:
-        trend = rows[:, self._index]
-        if not np.isfinite(trend).all():
-            raise ValueError(f"column {self.columns[self._index]!r} is {trend[~np.isfinite(trend)][0]}")
-        return np.sign(trend)
-
-
-RULES: dict[str, type[Rule]] = {"flat": Flat, "hold": Hold, "ma_cross": MACross}
+@lean_kernel
+def _watch_all_but_last(
+    kind: int, params: State, state: State, open_: State, high: State, low: State, close: State
+) -> None:
+    for t in range(len(close) - 1):
+        bar = Bar(0, float(open_[t]), float(high[t]), float(low[t]), float(close[t]), 0.0, -1.0, -1)
+        watch(kind, params, state, bar)

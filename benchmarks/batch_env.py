@@ -1,58 +1,59 @@
-"""Environment steps a second, batch and single: `python benchmarks/batch_env.py`.
+"""Environment steps a second, batch and single, beside a peer: `python benchmarks/batch_env.py`.
 
-Workload: full accounting (fees, half-spread, impact, funding, liquidation check, integer lots), limits in `clip` mode,
-18 columns, actions a = clip(0.9 a' + 0.1 U(-1, 1)), episodes of 2,000 bars, SAME_STEP, caller-owned arrays.
+The workload stands in env_workload.yaml. Beside the rate stands its share of the fill bound: how often the memory
+could take in the 228 bytes that a step hands out (50 columns, reward, flags, sums). The peer, gym-trading-env, is in
+the extra `bench`; where it is not installed, that is said.
 """
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
-from market_data import hourly_bars
-from measure import Figure, rate, report
+from measure import Figure, rate, report, versus
 from numpy.typing import NDArray
+from peers import gym_trading_env, is_installed
+from workload import Workload
 
 from wavetank.envs.batch import BatchTradingEnv
 from wavetank.envs.trading import TradingEnv
-from wavetank.market.bars import Bars
-from wavetank.market.jit import set_threads
-from wavetank.market.limits import Limits
+from wavetank.market.jit import batch_kernel, prange, set_threads
 
-EPISODE_BARS = 2000
-ROUNDS = 256
+BYTES_A_STEP = 228
 
 
-def wandering_actions(count: int) -> NDArray[np.float64]:
-    """(64, count): a slowly moving target exposure for each episode."""
-    rng = np.random.default_rng(0)
-    rows = [np.zeros(count)]
-    for _ in range(63):
-        rows.append(np.clip(0.9 * rows[-1] + 0.1 * rng.uniform(-1, 1, count), -1, 1))
-    return np.array(rows)
-
-
-def batch_work(bars: Bars, count: int) -> Callable[[], int]:
-    """Walk `count` episodes ROUNDS steps."""
-    env = BatchTradingEnv(bars, count, episode_bars=EPISODE_BARS, limits=Limits(mode="clip"))
-    actions = wandering_actions(count)
+def batch_work(load: Workload, count: int) -> tuple[BatchTradingEnv, Callable[[], int]]:
+    """Walk `count` episodes through all rounds."""
+    env = BatchTradingEnv(load.bars, count, autoreset=load.told["autoreset"], copy=load.told["copy"], **load.keywords())
+    actions = load.actions(count)
     env.reset(seed=1)
 
     def work() -> int:
-        for k in range(ROUNDS):
-            env.step(actions[k % 64])
-        return ROUNDS * count
+        for k in range(load.rounds):
+            env.step(actions[k % len(actions)])
+        return load.rounds * count
 
-    return work
+    return env, work
 
 
-def single_work(bars: Bars) -> Callable[[], int]:
+def solvent_share(load: Workload, count: int) -> float:
+    """Share of steps whose episode is neither ruined nor latched, over as many rounds as are timed."""
+    env, _ = batch_work(load, count)
+    actions, good = load.actions(count), 0
+    for k in range(load.rounds):
+        terminated = env.step(actions[k % len(actions)])[2]
+        good += int(np.sum(~terminated & (env.episodes.running.counts[:, 1] == 0)))
+    return good / (load.rounds * count)
+
+
+def single_work(load: Workload) -> Callable[[], int]:
     """Walk one gymnasium env 20,000 steps."""
-    env = TradingEnv(bars, episode_bars=EPISODE_BARS, limits=Limits(mode="clip"))
-    actions = wandering_actions(1)
+    env = TradingEnv(load.bars, **load.keywords())
+    actions = list(load.actions(1))
     env.reset(seed=1)
 
     def work() -> int:
         for k in range(20_000):
-            _, _, terminated, truncated, _ = env.step(actions[k % 64])
+            _, _, terminated, truncated, _ = env.step(actions[k % len(actions)])
             if terminated or truncated:
                 env.reset()
         return 20_000
@@ -60,13 +61,42 @@ def single_work(bars: Bars) -> Callable[[], int]:
     return work
 
 
+@batch_kernel
+def _fill(buffer: NDArray[np.float32], value: float) -> None:
+    for i in prange(len(buffer)):
+        for j in range(buffer.shape[1]):
+            buffer[i, j] = value
+
+
+def fill_bound(count: int) -> float:
+    """Steps a second that memory could take: a buffer of one step's size, filled by as many threads."""
+    buffer = np.zeros((count, BYTES_A_STEP // 4), np.float32)
+
+    def work() -> int:
+        for k in range(64):
+            _fill(buffer, float(k))
+        return 64 * count
+
+    return max(rate(work))
+
+
 def main() -> None:
-    bars, about = hourly_bars()
-    for threads, count in ((2, 1024), (2, 4096), (1, 4096)):
+    load = Workload.load()
+    about: dict[str, Any] = {"bars": load.about, "workload": load.told}
+    peer = rate(gym_trading_env.vector_work(load.bars)) if is_installed("gym_trading_env") else None
+    for threads, count in ((2, 4096), (2, 1024), (1, 4096)):
         set_threads(threads)
-        name = f"batch env, N = {count:,}, {threads} thread{'s' * (threads > 1)}"
-        report(Figure(name, "env steps/s", rate(batch_work(bars, count)), {"bars": about, "columns": 18}))
-    report(Figure("single gymnasium env", "env steps/s", rate(single_work(bars)), {"bars": about, "columns": 18}))
+        name = f"batch env, 50 columns, N = {count:,}, {threads} thread{'s' * (threads > 1)}"
+        values = rate(batch_work(load, count)[1])
+        bound = fill_bound(count)
+        share = {"fill_bound": bound, "share_of_fill_bound": round(float(np.median(values)) / bound, 3)}
+        more = {"solvent_and_unlatched": round(solvent_share(load, count), 4), **share}
+        report(Figure(name, "env steps/s", values, {**about, **more, **versus("gym-trading-env × 8", values, peer)}))
+    set_threads(2)
+    values = rate(single_work(load))
+    peer = rate(gym_trading_env.single_work(load.bars)) if is_installed("gym_trading_env") else None
+    name = "single gymnasium env, 50 columns"
+    report(Figure(name, "env steps/s", values, {**about, **versus("gym-trading-env", values, peer)}))
 
 
 if __name__ == "__main__":

@@ -48,6 +48,15 @@ def rate(work: Callable[[], int], repetitions: int = 5, warm_ups: int = 1) -> li
     return values
 
 
+def versus(peer: str, values: list[float], theirs: list[float] | None) -> dict[str, Any]:
+    """What a JSON line says of a peer timed in the same run: its median, and how often ours goes into it."""
+    if theirs is None:
+        return {"peer": peer, "peer_median": None, "ratio": None}
+    median = statistics.median(theirs)
+    print(f"  peer {peer}: {short(median)}, ours is {statistics.median(values) / median:,.1f} times that")
+    return {"peer": peer, "peer_median": median, "peer_values": theirs, "ratio": statistics.median(values) / median}
+
+
 def report(figure: Figure) -> None:
     """Print the row and the JSON line."""
     print(figure.row())

@@ -1,9 +1,11 @@
-"""Range checks of config values: one sentence that names key and value. Imports nothing."""
+"""Range checks of config values: one sentence that names key and value. Imports nothing of the house."""
+
+import re
 
 LARGEST_SEED = 2**32 - 1  # one word of a SeedSequence
 
 
-def at_least(key: str, value: int, least: int) -> None:
+def at_least(key: str, value: float, least: float) -> None:
     """Refuse a number below `least`."""
     if value < least:
         raise ValueError(f"{key}: {value} must be {least} or more")
@@ -37,3 +39,9 @@ def given(key: str, value: str) -> None:
     """Refuse an empty path."""
     if not value:
         raise ValueError(f"{key}: it is empty; name a folder")
+
+
+def shaped(key: str, value: str, pattern: str, words: str) -> None:
+    """Refuse a word that has not the form of `pattern`, told to people as `words`."""
+    if not re.fullmatch(pattern, value):
+        raise ValueError(f"{key}: {value!r} is not {words}")

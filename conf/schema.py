@@ -15,7 +15,7 @@ from hydra.types import RunMode
 from omegaconf import MISSING, DictConfig, OmegaConf
 
 from .market_schema import INTERVALS, CostsSchema, LimitsSchema, MarketSchema
-from .ranges import above, at_least, given, one_of, seed_in_range, share
+from .ranges import above, at_least, given, one_of, seed_in_range, shaped, share
 
 T = TypeVar("T")
 
@@ -67,14 +67,16 @@ class EnvSchema:
     rewards: dict[str, float] = MISSING
     dead_band: float = MISSING
     cash: float = MISSING
+    vary_costs: float = MISSING
 
     def __post_init__(self) -> None:
         at_least("env.num_envs", self.num_envs, 1)
         if self.episode_bars is not None:
             at_least("env.episode_bars", self.episode_bars, 2)
-        one_of("env.actions", self.actions, ("box", "discrete"))
+        shaped("env.actions", self.actions, r"box|discrete(:[1-9]\d*)?", "box, discrete or discrete:n")
         share("env.dead_band", self.dead_band)
         above("env.cash", self.cash, 0.0)
+        at_least("env.vary_costs", self.vary_costs, 1.0)
 
 
 @dataclass
@@ -224,12 +226,16 @@ class EvaluateConfig:
     baselines: list[str] = MISSING
     cash: float = MISSING
     seed: int | None = MISSING
+    var_window: int = MISSING
+    sharpe_days: int = MISSING
     market: MarketSchema = MISSING
 
     def __post_init__(self) -> None:
         given("policy", self.policy)
         one_of("slice", self.slice, ("validation", "test"))
         above("cash", self.cash, 0.0)
+        at_least("var_window", self.var_window, 50)
+        at_least("sharpe_days", self.sharpe_days, 1)
 
 
 AGENTS: dict[str, type[AgentSchema]] = {"sb3": AgentSchema, "rllib": RLlibSchema}

@@ -20,17 +20,17 @@ from ..market.contract import terms_of
 from ..market.costs import Costs, assumed_funding
 from ..market.exchange import Quote, end_bar
 from ..market.jit import threads
-from ..market.ledger import Account, apply_fill, open_account, pay_funding
+from ..market.ledger import Account, apply_fill, open_account, pay_borrow, pay_funding
 from ..market.limits import Limits, State, allowed_lots, day_roll
 from ..simulators.crowd import CrowdMarket
-from ..simulators.scenarios import Role
-from .actions import LEVELS, exposure_of
+from ..simulators.scenarios import FIRST_BAR, Role
+from .actions import exposure_of, levels_of
 from .desk import Desk
 from .features import warm_up
 from .info import account_info
 from .observation import ObservationSpec
 from .past import Past
-from .rewards import PARTS, reward_parts, reward_weights
+from .rewards import N_MOMENTS, Reward, reward_into
 
 TRADER = "policy"
 
@@ -43,7 +43,7 @@ class ArenaSetup:
     interval: str = "1m"
     costs: Costs = field(default_factory=Costs)
     limits: Limits = field(default_factory=Limits)
-    observation: str | ObservationSpec = "spine"
+    observation: str | ObservationSpec = "default"
     actions: str = "box"
     episode_bars: int = 540
     size: float = 0.5
@@ -67,7 +67,8 @@ class ArenaEnv(gymnasium.Env[NDArray[np.float32], Any]):
     """Trade inside a crowd: `reset(seed)` raises a market, warms the desk up and opens the account.
 
     `role` "train" draws storms from the training ranges; "judge", for stress tests, from ranges that reach beyond.
-    The first action trades at the start of bar 60 of the market, before which no storm begins.
+    The first action trades once the desk is warm, at the start of bar 60 or later; no storm begins before it, unless
+    `onset` names its bar.
     """
 
     metadata: dict[str, Any] = {"render_modes": []}  # noqa: RUF012  # gymnasium's own convention
@@ -77,16 +78,21 @@ class ArenaEnv(gymnasium.Env[NDArray[np.float32], Any]):
     ) -> None:
         self.setup = ArenaSetup(**keywords)
         spec = self.setup.spec
-        self.market = CrowdMarket(scenario, 0, interval=self.setup.interval, role=role, onset=onset)
+        self.interval_ms = INTERVALS[self.setup.interval]
+        self._spec, self._warm_up = spec, warm_up(spec.market, self.interval_ms) + spec.window - 1
+        calm_bars = max(self._warm_up - FIRST_BAR, 0)
+        self.market = CrowdMarket(
+            scenario, 0, interval=self.setup.interval, role=role, onset=onset, calm_bars=calm_bars
+        )
         self.owner = self.market.add_trader(TRADER)
         self.terms = terms_of(self.market.instrument(), self.setup.costs, self.setup.limits, self.setup.dead_band)
-        self.observation_space = spaces.Box(-np.inf, np.inf, (spec.width,), np.float32)
+        self.observation_space = spaces.Box(-np.inf, np.inf, spec.shape, np.float32)
+        levels = levels_of(self.setup.actions)
         self.action_space: spaces.Space[Any] = (
-            spaces.Box(-1.0, 1.0, (1,), np.float32) if self.setup.actions == "box" else spaces.Discrete(len(LEVELS))
+            spaces.Box(-1.0, 1.0, (1,), np.float32) if levels is None else spaces.Discrete(len(levels))
         )
-        self.interval_ms = INTERVALS[self.setup.interval]
-        self._weights = reward_weights(self.setup.rewards or {"log_growth": 1.0})
-        self._spec, self._warm_up = spec, warm_up(spec.market)
+        self.reward = Reward.of(self.setup.rewards)
+        self._moments = np.zeros((1, N_MOMENTS))
         self._desk = self._fresh_desk()
         self._account = open_account(1.0)
         self._running, self._seed, self._episode, self._until = False, 0, 0, 0
@@ -113,6 +119,7 @@ class ArenaEnv(gymnasium.Env[NDArray[np.float32], Any]):
             volumes.append(self._live_bar().volume)
         self._account = open_account(self._cash(float(np.median(volumes))))
         self._until = self._warm_up - 1 + self.setup.episode_bars
+        self._moments[:] = 0.0
         self._running = True
         return self._desk.observe(self._account), self._info()
 
@@ -126,14 +133,13 @@ class ArenaEnv(gymnasium.Env[NDArray[np.float32], Any]):
         fills = self.market.fills(self.owner)
         after = self._settle(before, bar, fills)
         self._account = after
-        parts = reward_parts(before, after)
-        reward = sum(float(weight) * part for weight, part in zip(self._weights, parts, strict=True))
+        reward, parts = self._rewarded(before, after)
         halted = self.setup.limits.terminate_on_halt and after.state == State.HALTED
         terminated = bool(after.ruin) or halted
         truncated = not terminated and self.market.bars_done - 1 >= self._until
         self._running = not (terminated or truncated)
         info = self._info()
-        info["reward_parts"] = dict(zip(PARTS, parts, strict=True))
+        info["reward_parts"] = dict(zip(self.reward.names, parts, strict=True))
         info["order_lots"], info["filled_lots"] = lots, int(fills[:, 1].sum())
         return self._desk.observe(after), reward, terminated, truncated, info
 
@@ -167,8 +173,20 @@ class ArenaEnv(gymnasium.Env[NDArray[np.float32], Any]):
             account = apply_fill(account, lots, price, fee, self.terms)
         if account.lots and due:
             account = pay_funding(account, due, bar.open, self.terms)
-        quote = Quote(bar.open, bar.high, bar.low, bar.close, due, float(rolled))
+        if account.lots and self.terms.borrow > 0.0:
+            sold = max(-account.lots * self.terms.lot * bar.open, 0.0)
+            account = pay_borrow(account, sold, self.terms.borrow * self.interval_ms / DAY_MS)
+        quote = Quote(bar.open, bar.high, bar.low, bar.close, due, float(rolled), self.interval_ms / DAY_MS)
         return end_bar(account, quote, self.terms)[0]
+
+    def _rewarded(self, before: Account, after: Account) -> tuple[float, list[float]]:
+        parts, sums = np.zeros((2, 1, self.reward.built_in))
+        reward = float(reward_into(0, before, after, self.reward.rule, parts, sums, self._moments))
+        told = parts[0].tolist()
+        for own in self.reward.own:
+            told.append(own.of(before, after))
+            reward += own.weight * told[-1]
+        return reward, told
 
     def _cash(self, median_volume: float) -> float:
         if median_volume <= 0:
@@ -202,7 +220,8 @@ class BatchArenaEnv(VectorEnv[NDArray[np.float32], NDArray[Any], NDArray[Any]]):
         self.observation_space = batch_space(self.single_observation_space, num_envs)
         self.action_space = batch_space(self.single_action_space, num_envs)
         self._pool = ThreadPoolExecutor(max_workers=max(1, min(threads(), num_envs)))
-        self._sums = np.zeros((num_envs, 2 + len(PARTS)))
+        self._names = self.arenas[0].reward.names
+        self._sums = np.zeros((num_envs, 2 + len(self._names)))
 
     def reset(
         self, *, seed: int | list[int | None] | None = None, options: dict[str, Any] | None = None
@@ -245,7 +264,7 @@ class BatchArenaEnv(VectorEnv[NDArray[np.float32], NDArray[Any], NDArray[Any]]):
         infos["episode"]["equity"] = np.array(
             [row.equity if done else 0.0 for row, done in zip(walked, over, strict=True)]
         )
-        infos["episode"] |= {name: sums[:, 2 + k] for k, name in enumerate(PARTS)}
+        infos["episode"] |= {name: sums[:, 2 + k] for k, name in enumerate(self._names)}
         infos["_episode"] = over
         infos["final_obs"] = np.stack([row.final for row in walked])
         infos["_final_obs"] = over

@@ -11,9 +11,9 @@ from gymnasium.vector.utils import batch_space
 from numpy.typing import NDArray
 
 from ..market.bars import Bars
-from .episodes import EQUITY, LENGTH, PARALLEL_FROM, RETURN, TERMINATED, TRUNCATED, Step
-from .rewards import PARTS
+from .episodes import PARALLEL_FROM
 from .setup import EnvKeywords, EnvSetup, start_bars
+from .walk import SUMS, Step
 
 
 class BatchTradingEnv(VectorEnv[NDArray[np.float32], NDArray[Any], NDArray[Any]]):
@@ -21,7 +21,7 @@ class BatchTradingEnv(VectorEnv[NDArray[np.float32], NDArray[Any], NDArray[Any]]
 
     `autoreset`: "SAME_STEP" (default; the last observation stands in `infos["final_obs"]`) or "NEXT_STEP".
     `copy` True: every array returned is the caller's own. False: two buffers take turns, so an array stays intact
-    during the next step and is overwritten in the one after it. `parts` True adds `infos["reward_parts"]` (N, 4).
+    during the next step and is overwritten in the one after it. `parts` True adds `infos["reward_parts"]` (N, P).
     Ended episodes report `infos["episode"]`: return `r`, length `l`, final `equity`, and the sum of each reward part.
     """
 
@@ -73,7 +73,7 @@ class BatchTradingEnv(VectorEnv[NDArray[np.float32], NDArray[Any], NDArray[Any]]
             observations[:] = self._last
         self.episodes.reset(observations, mask, starts)
         self._started, self._last = True, observations
-        return observations, {}
+        return self._shaped(observations), {}
 
     def step(
         self, actions: NDArray[Any]
@@ -88,21 +88,25 @@ class BatchTradingEnv(VectorEnv[NDArray[np.float32], NDArray[Any], NDArray[Any]]
         infos: dict[str, Any] = {"reward_parts": self.episodes.running.parts.copy()} if self._parts else {}
         if ended:
             self._report(step, infos)
-        return step.observations, step.rewards, step.ends == TERMINATED, step.ends == TRUNCATED, infos
+        return self._shaped(step.observations), step.rewards, step.terminated, step.truncated, infos
 
     def _report(self, step: Step, infos: dict[str, Any]) -> None:
-        over = step.ends != 0
-        sums = np.where(over[:, None], step.final_sums, 0.0)
-        infos["episode"] = {
-            "r": sums[:, RETURN],
-            "l": sums[:, LENGTH].astype(np.int64),
-            "equity": sums[:, EQUITY],
-        }
-        infos["episode"] |= {name: sums[:, k] for k, name in enumerate(PARTS)}
+        """Tell of the few episodes that ended, without touching the rows of the many that go on."""
+        over = step.terminated | step.truncated
+        rows = np.flatnonzero(over)
+        names = [*self.episodes.reward.names, *SUMS]
+        told = {name: np.zeros(self.num_envs) for name in names}
+        for k, name in enumerate(names):
+            told[name][rows] = step.final_sums[rows, k]
+        infos["episode"] = {**told, "l": told["l"].astype(np.int64)}
         infos["_episode"] = over
         if self.metadata["autoreset_mode"] == AutoresetMode.SAME_STEP:
-            infos["final_obs"] = np.where(over[:, None], step.finals, np.float32(0.0))
-            infos["_final_obs"] = over
+            finals = np.zeros_like(step.finals)
+            finals[rows] = step.finals[rows]
+            infos["final_obs"], infos["_final_obs"] = self._shaped(finals), over
+
+    def _shaped(self, observations: NDArray[np.float32]) -> NDArray[np.float32]:
+        return observations if self.setup.spec.window == 1 else observations.reshape(self.observation_space.shape)
 
     def _next(self) -> Step:
         if self._copy:

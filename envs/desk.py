@@ -5,6 +5,8 @@ money, and sees only closed bars.
 """
 
 import math
+from collections import deque
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +21,8 @@ from .observation import ACCOUNT_COLUMNS, ObservationSpec
 from .past import Fed, Nothing, Past
 
 N_ACCOUNT = len(ACCOUNT_COLUMNS)
+
+Columns = NDArray[np.float32]
 
 
 @inlined_kernel
@@ -43,7 +47,14 @@ def account_columns(
     account: Account, price: float, terms: Terms
 ) -> tuple[float, float, float, float, float, float, float, float]:
     """The eight account columns at `price`, in the order of `ACCOUNT_COLUMNS`; all finite."""
-    idle = math.log(1.0 + account.idle_bars)
+    return columns_of(account, price, math.log(1.0 + account.idle_bars), terms)
+
+
+@inlined_kernel
+def columns_of(
+    account: Account, price: float, idle: float, terms: Terms
+) -> tuple[float, float, float, float, float, float, float, float]:
+    """The same where log(1 + idle bars) is at hand."""
     state = 0.5 * account.state
     equity = account.equity
     if equity <= 0.0:
@@ -76,7 +87,8 @@ def _clip(value: float) -> float:
 class Desk:
     """The desk as the runner and the arena use it: bars in, observations and orders out.
 
-    One Desk serves one instrument at one interval. Its state is bytes, and restores exactly.
+    One Desk serves one instrument at one interval. It keeps the window that an observation may span. Its state is
+    bytes, and restores exactly.
     """
 
     def __init__(self, spec: ObservationSpec, terms: Terms, interval_ms: int, past: Past | None = None) -> None:
@@ -85,13 +97,15 @@ class Desk:
             raise ValueError(f"observation {spec.name} has {len(spec.memory)} memory columns; the past does not match")
         self._interval_ms = interval_ms
         self._stream = FeatureStream(spec.market, interval_ms)
-        self._row: NDArray[np.float32] | None = None
+        self._rows: deque[Columns] = deque(maxlen=spec.window)  # market and memory columns, the newest bar last
+        self._accounts: deque[Columns] = deque(maxlen=spec.window)  # account columns as they were observed
+        self._is_observed = False  # the newest bar has been
         self._close = 0.0
 
     @property
     def is_warm(self) -> bool:
         """An observation can be made of the last bar."""
-        return self._row is not None
+        return len(self._rows) == self.spec.window
 
     def on_bar(self, bar: Bar) -> bool:
         """Take the bar that just closed; whether the desk can observe."""
@@ -99,20 +113,30 @@ class Desk:
         if isinstance(self.past, Fed):
             self.past.on_bar(bar)
         self._close = bar.close
-        if row is None:
-            self._row = None
+        self._is_observed = False
+        if row is None:  # cold, or cold again: a window does not reach across a gap
+            self._rows.clear()
+            self._accounts.clear()
             return False
         closed_at = bar.opened_at + self._interval_ms - 1
         market = row.astype(np.float32)
-        self._row = np.concatenate([market, self.past.columns(closed_at)]) if self.spec.memory else market
-        return True
+        self._rows.append(np.concatenate([market, self.past.columns(closed_at)]) if self.spec.memory else market)
+        return self.is_warm
 
-    def observe(self, account: Account) -> NDArray[np.float32]:
-        """(width,) float32: the observation at the last close; belongs to the caller."""
-        if self._row is None:
+    def observe(self, account: Account) -> Columns:
+        """The observation at the last close, float32 of the spec's shape; belongs to the caller."""
+        if not self.is_warm:
             raise ValueError("the desk has not seen enough bars to observe")
-        columns = account_columns(account, self._close, self.terms)
-        return np.concatenate([self._row, np.array(columns, np.float64).astype(np.float32)])
+        columns = np.array(account_columns(account, self._close, self.terms), np.float64).astype(np.float32)
+        if self._is_observed:  # asked twice about one bar
+            self._accounts.pop()
+        while len(self._accounts) < self.spec.window - 1:  # before the first decision the account was as it is
+            self._accounts.append(columns)
+        self._accounts.append(columns)
+        self._is_observed = True
+        if self.spec.window == 1:
+            return np.concatenate([self._rows[0], columns])
+        return np.hstack([np.stack(self._rows), np.stack(self._accounts)])
 
     def orders(self, action: float, account: Account) -> list[Order]:
         """The order, if any, that moves the account to the target exposure `action` in [-1, 1]."""
@@ -128,18 +152,28 @@ class Desk:
 
     def state(self) -> bytes:
         """Everything the desk remembers of the market; of a fed past all but its store."""
-        row = b"" if self._row is None else self._row.tobytes()
+        rows, accounts = (b"".join(row.tobytes() for row in kept) for kept in (self._rows, self._accounts))
         stream = self._stream.state()
         past = self.past.state() if isinstance(self.past, Fed) else b""
-        return np.array([self._close, len(row), len(stream)], np.float64).tobytes() + row + stream + past
+        head = np.array([self._close, self._is_observed, len(rows), len(accounts), len(stream)], np.float64)
+        return head.tobytes() + rows + accounts + stream + past
 
     def restore(self, state: bytes) -> None:
         """Go on exactly where `state` was taken."""
-        close, row_size, stream_size = np.frombuffer(state[:24], np.float64)
-        rest = state[24:]
-        row, stream = rest[: int(row_size)], rest[int(row_size) : int(row_size + stream_size)]
+        close, is_observed, *sizes = np.frombuffer(state[:_HEAD], np.float64)
+        ends = _HEAD + np.cumsum([0, *sizes]).astype(int)
+        rows, accounts, stream = (state[a:b] for a, b in pairwise(ends))
         self._stream.restore(stream)
         if isinstance(self.past, Fed):
-            self.past.restore(rest[len(row) + len(stream) :])
-        self._close = float(close)
-        self._row = np.frombuffer(row, np.float32).copy() if row else None
+            self.past.restore(state[ends[-1] :])
+        self._close, self._is_observed = float(close), bool(is_observed)
+        _refill(self._rows, rows, self.spec.width - N_ACCOUNT)
+        _refill(self._accounts, accounts, N_ACCOUNT)
+
+
+_HEAD = 5 * 8  # bytes
+
+
+def _refill(kept: "deque[Columns]", told: bytes, width: int) -> None:
+    kept.clear()
+    kept.extend(np.frombuffer(told, np.float32).reshape(-1, width).copy())

@@ -1,73 +1,47 @@
 """N episodes on one tape, stepped by one compiled call: the engine inside the scalar and the batch environment.
 
-Here the walk of DESIGN's "one bar in order" is written once: action, order, limits, venue, ledger, reward, observation,
-and what happens at an episode's end. Knows nothing of gymnasium.
+Lays out the arrays that `walk` walks over, seeds and resets episodes, and adds the reward parts that are not built
+in. Knows nothing of gymnasium.
 """
 
+import math
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import NamedTuple
+from functools import cached_property
 
 import numpy as np
-from numpy.typing import NDArray
 
-from ..market.draws import below
-from ..market.exchange import Quote, begin_bar, close_for_gap, end_bar
-from ..market.jit import batch_kernel, inlined_kernel, lean_kernel, prange
-from ..market.ledger import N_COUNTS, N_MONEY, Account, fresh_account, read_account, write_account
-from ..market.limits import allowed_lots
-from ..market.terms import Terms, read_terms, terms_rows
-from .desk import N_ACCOUNT, account_columns, order_lots
-from .rewards import N_PARTS, reward_parts
-from .tape import CLOSE, FIRST, FUNDING, GAP, HIGH, LOW, OPEN, ROLLED, SIGMA, STOP, VOLUME, Tape
+from ..market.bars import DAY_MS
+from ..market.jit import entry_of
+from ..market.ledger import N_COUNTS, N_MONEY, Account, read_account
+from ..market.terms import Terms, terms_rows
+from . import walk
+from .desk import N_ACCOUNT
+from .rewards import N_MOMENTS, Reward
+from .tape import Tape
+from .walk import IDLE_LOGS, Columns, Flags, Floats, Ints, Running, Step, Witness, World
 
-AT, UNTIL, EPISODE, ENDS_IN_GAP, DONE = range(5)  # columns of `clock`
-LENGTH_OPTION, RANDOM_START, SAME_STEP = range(3)  # columns of `options`
-RETURN, LENGTH, EQUITY = N_PARTS, N_PARTS + 1, N_PARTS + 2  # columns of `sums` after the parts
-ORDERED, FILLED = 0, 1  # columns of `lots`
-TERMINATED, TRUNCATED = 1, 2  # values of `ends`
 PARALLEL_FROM = 256  # below this many episodes the threads' fork and join cost more than they give
-BLOCK = 64  # episodes a thread takes at once
-
-Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
-Columns = NDArray[np.float32]
 
 
-class World(NamedTuple):
-    """What no step changes. `prices`, `rows`, `segments` as in Tape; `terms` (N, 19); `weights` of reward parts;
-    `options` episode length (0: to the segment's end), random start, same-step autoreset; `cash` (1,)."""
+@dataclass(frozen=True)
+class Plan:
+    """How episodes go: `cash` at the start, bars an episode lasts (None: to the segment's end), whether it starts at
+    random, whether it begins anew in the step that ends it, and the largest factor on its costs (1: none)."""
 
-    prices: Floats
-    rows: Columns
-    segments: Ints
-    terms: Floats
-    weights: Floats
-    options: Ints
-    cash: Floats
+    cash: float = 100_000.0
+    episode_bars: int | None = None
+    random_start: bool = True
+    same_step: bool = True
+    vary_costs: float = 1.0
 
-
-class Running(NamedTuple):
-    """State of N episodes, a row each: accounts (`money`, `counts`), `clock`, random `streams`, running `sums` of
-    reward parts, return, length and equity; of the last step the reward `parts` and `lots` ordered and filled."""
-
-    money: Floats
-    counts: Ints
-    clock: Ints
-    streams: Ints
-    sums: Floats
-    parts: Floats
-    lots: Ints
-
-
-class Step(NamedTuple):
-    """Where a step writes: `observations`, `rewards`, `ends` (0, 1 terminated, 2 truncated); for episodes that ended
-    the last observation and sums, `finals` and `final_sums`."""
-
-    observations: Columns
-    rewards: Floats
-    ends: NDArray[np.uint8]
-    finals: Columns
-    final_sums: Floats
+    def __post_init__(self) -> None:
+        if self.episode_bars is not None and self.episode_bars < 1:
+            raise ValueError(f"episode_bars {self.episode_bars} must be 1 or more")
+        if not (math.isfinite(self.cash) and self.cash > 0):
+            raise ValueError(f"an account cannot open with {self.cash} in cash")
+        if not (math.isfinite(self.vary_costs) and self.vary_costs >= 1.0):
+            raise ValueError(f"vary_costs {self.vary_costs} must be 1 (costs as they are) or a larger factor")
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,76 +49,99 @@ class Episodes:
     """N episodes on one tape."""
 
     tape: Tape
+    reward: Reward
     world: World
     running: Running
+    witness: Witness
     count: int
 
     @classmethod
-    def of(
-        cls,
-        tape: Tape,
-        terms: Terms,
-        weights: Floats,
-        *,
-        cash: float,
-        episode_bars: int | None,
-        random_start: bool,
-        same_step: bool,
-        count: int,
-    ) -> "Episodes":
+    def of(cls, tape: Tape, terms: Terms, reward: Reward, plan: Plan, count: int) -> "Episodes":
+        """Lay out `count` episodes; none has begun."""
         if count < 1:
             raise ValueError(f"num_envs {count} must be 1 or more")
-        if episode_bars is not None and episode_bars < 1:
-            raise ValueError(f"episode_bars {episode_bars} must be 1 or more")
-        if not (np.isfinite(cash) and cash > 0):
-            raise ValueError(f"an account cannot open with {cash} in cash")
-        options = np.array([episode_bars or 0, random_start, same_step], np.int64)
-        world = World(
-            tape.prices,
-            tape.rows,
-            tape.segments,
-            terms_rows(terms, count),
-            weights,
-            options,
-            np.array([float(cash)]),
+        witnessed = count if reward.own else 0
+        return cls(
+            tape,
+            reward,
+            _world(tape, terms, reward, plan, count),
+            _nothing_running(count, len(reward.names), tape.spec.window),
+            Witness(
+                np.zeros((witnessed, N_MONEY)),
+                np.zeros((witnessed, N_COUNTS), np.int64),
+                np.zeros((witnessed, N_MONEY)),
+                np.zeros((witnessed, N_COUNTS), np.int64),
+            ),
+            count,
         )
-        return cls(tape, world, _nothing_running(count), count)
+
+    @cached_property
+    def _serial(self) -> Callable[..., int]:
+        return entry_of(walk.walk_serial, *self._arguments())
+
+    @cached_property
+    def _parallel(self) -> Callable[..., int]:
+        return entry_of(walk.walk_parallel, *self._arguments())
+
+    def _arguments(self) -> tuple[object, ...]:
+        return self.world, self.running, self.witness, np.zeros(self.count), self.fresh_step()
 
     @property
-    def width(self) -> int:
-        return int(self.tape.rows.shape[1]) + N_ACCOUNT
+    def cells(self) -> int:
+        """Numbers in one observation: its columns, times the bars of a window."""
+        return (self.tape.width + N_ACCOUNT) * self.tape.spec.window
 
     def fresh_step(self) -> Step:
         """Arrays for one step, the caller's to keep."""
-        n, width = self.count, self.width
+        n, cells = self.count, self.cells
         return Step(
-            np.empty((n, width), np.float32),
+            np.empty((n, cells), np.float32),
             np.empty(n),
-            np.empty(n, np.uint8),
-            np.empty((n, width), np.float32),
-            np.empty((n, N_PARTS + 3)),
+            np.empty(n, np.bool_),
+            np.empty(n, np.bool_),
+            np.empty((n, cells), np.float32),
+            np.empty((n, len(self.reward.names) + 3)),
         )
 
     def seed(self, base: int) -> None:
         """Give episode stream i the seed base + i, and start counting episodes from 0."""
         self.running.streams[:] = np.array([_signed(base + i) for i in range(self.count)], np.int64)
-        self.running.clock[:, EPISODE] = 0
+        self.running.clock[:, walk.EPISODE] = 0
 
-    def reset(self, observations: Columns, mask: NDArray[np.bool_], starts: Ints) -> None:
+    def reset(self, observations: Columns, mask: Flags, starts: Ints) -> None:
         """Begin a new episode where `mask` is set, at `starts[i]` or, where that is -1, by the env's own rule."""
         for start in starts[mask & (starts != -1)]:
             self._check_start(int(start))
-        _reset_many(self.world, self.running, mask, starts, observations)
+        walk.begin_many(self.world, self.running, mask, starts, observations)
 
     def step(self, exposures: Floats, step: Step, parallel: bool) -> int:
         """Walk every episode one bar towards its target exposure; fills `step`, returns how many episodes ended."""
-        if parallel:
-            return int(_step_parallel(self.world, self.running, exposures, step))
-        return int(_step_serial(self.world, self.running, exposures, step))
+        resting = self.running.clock[:, walk.DONE] != 0 if self.reward.own else None
+        stride = self._parallel if parallel else self._serial
+        ended = int(stride(self.world, self.running, self.witness, exposures, step))
+        if resting is not None:
+            self._add_own_parts(step, resting)
+        return ended
 
     def account(self, i: int) -> Account:
         """Account of episode `i`."""
         return read_account(self.running.money, self.running.counts, i)
+
+    def _add_own_parts(self, step: Step, resting: Flags) -> None:
+        """Reward parts that are not built in, from the accounts before and after; none in a step that only begins."""
+        witness, running, told = self.witness, self.running, len(self.reward.names)
+        money = np.stack([witness.money, witness.money_after])
+        counts = np.stack([witness.counts, witness.counts_after])
+        over = step.terminated | step.truncated
+        going = ~over & ~resting
+        for k, part in enumerate(self.reward.own, start=self.reward.built_in):
+            value = np.where(resting, 0.0, part.over(money, counts))
+            rewarded = part.weight * value
+            running.parts[:, k] = value
+            np.add(step.rewards, rewarded, out=step.rewards)
+            for column, amount in ((k, value), (told + walk.RETURN, rewarded)):
+                running.sums[going, column] += amount[going]
+                step.final_sums[over, column] += amount[over]
 
     def _check_start(self, start: int) -> None:
         for first, stop, _ in self.tape.segments:
@@ -154,14 +151,44 @@ class Episodes:
         raise ValueError(f"an episode cannot start at bar {start}; bars {ranges} can be observed and traded")
 
 
-def _nothing_running(count: int) -> Running:
+def _world(tape: Tape, terms: Terms, reward: Reward, plan: Plan, count: int) -> World:
+    varied = plan.vary_costs > 1.0
+    base = terms_rows(terms, 1)
+    return World(
+        tape.table.view(np.float64),
+        tape.table,
+        tape.segments,
+        base,
+        terms_rows(terms, count) if varied else base,
+        reward.rule.watched,
+        reward.rule.weights,
+        np.array(
+            [
+                plan.episode_bars or 0,
+                plan.random_start,
+                plan.same_step,
+                tape.spec.window,
+                varied,
+                bool(reward.own),
+                tape.width,
+            ],
+            np.int64,
+        ),
+        np.array([plan.cash, tape.bars.interval_ms / DAY_MS, math.log(plan.vary_costs)]),
+        IDLE_LOGS,
+    )
+
+
+def _nothing_running(count: int, parts: int, window: int) -> Running:
     return Running(
         np.zeros((count, N_MONEY)),
         np.zeros((count, N_COUNTS), np.int64),
         np.zeros((count, 5), np.int64),
         np.zeros(count, np.int64),
-        np.zeros((count, N_PARTS + 3)),
-        np.zeros((count, N_PARTS)),
+        np.zeros((count, parts + 3)),
+        np.zeros((count, parts)),
+        np.zeros((count, N_MOMENTS)),
+        np.zeros((count, window * N_ACCOUNT if window > 1 else 0), np.float32),
         np.zeros((count, 2), np.int64),
     )
 
@@ -170,175 +197,3 @@ def _signed(seed: int) -> int:
     """The 64 bits of a seed as an int64."""
     seed &= 0xFFFFFFFFFFFFFFFF
     return seed - (1 << 64) if seed >= 1 << 63 else seed
-
-
-@batch_kernel
-def _step_parallel(world: World, running: Running, exposures: Floats, step: Step) -> int:
-    n = len(exposures)
-    blocks = (n + BLOCK - 1) // BLOCK
-    ended = np.zeros(blocks, np.int64)
-    for block in prange(blocks):
-        ended[block] = _walk(block * BLOCK, min(block * BLOCK + BLOCK, n), world, running, exposures, step)
-    total = 0
-    for block in range(blocks):
-        total += ended[block]
-    return total
-
-
-@lean_kernel
-def _step_serial(world: World, running: Running, exposures: Floats, step: Step) -> int:
-    return _walk(0, len(exposures), world, running, exposures, step)
-
-
-@lean_kernel
-def _walk(low: int, high: int, world: World, running: Running, exposures: Floats, step: Step) -> int:
-    total = 0
-    for i in range(low, high):
-        if running.clock[i, DONE] != 0:
-            _begin_next(i, world, running, step)
-        else:
-            total += _step_one(i, float(exposures[i]), world, running, step)
-    return total
-
-
-@inlined_kernel
-def _begin_next(i: int, world: World, running: Running, step: Step) -> None:
-    """NEXT_STEP autoreset: this step only begins the next episode; its action is ignored."""
-    step.rewards[i] = 0.0
-    step.ends[i] = 0
-    for k in range(N_PARTS):
-        running.parts[i, k] = 0.0
-    running.lots[i, ORDERED] = 0
-    running.lots[i, FILLED] = 0
-    _begin(i, -1, world, running)
-    _observe(i, world, running, step.observations)
-
-
-@inlined_kernel
-def _step_one(i: int, exposure: float, world: World, running: Running, step: Step) -> int:
-    prices = world.prices
-    t = int(running.clock[i, AT])
-    terms = read_terms(world.terms, i)
-    before = read_account(running.money, running.counts, i)
-    close, sigma, volume = float(prices[t, CLOSE]), float(prices[t, SIGMA]), float(prices[t, VOLUME])
-    order = allowed_lots(order_lots(exposure, before, close, terms), before, close, terms)
-    t += 1
-    quote = _quote(prices, t)
-    held, filled, _ = begin_bar(before, order, quote, sigma, volume, terms)
-    after, _, _ = end_bar(held, quote, terms)
-    last = t == running.clock[i, UNTIL]
-    if last and running.clock[i, ENDS_IN_GAP] != 0 and after.ruin == 0:
-        after = close_for_gap(after, quote.close, float(prices[t, SIGMA]), float(prices[t, VOLUME]), terms)
-    end = TRUNCATED if last else 0
-    if after.ruin != 0 or (terms.terminate_on_halt > 0.0 and after.state == 2):
-        end = TERMINATED
-    running.clock[i, AT] = t
-    write_account(running.money, running.counts, i, after)
-    running.lots[i, ORDERED] = order
-    running.lots[i, FILLED] = filled
-    step.rewards[i] = _reward(i, before, after, world.weights, running)
-    step.ends[i] = end
-    if end != 0:
-        _finish(i, world, running, step)
-    _observe(i, world, running, step.observations)
-    return 1 if end != 0 else 0
-
-
-@inlined_kernel
-def _quote(prices: Floats, t: int) -> Quote:
-    return Quote(
-        float(prices[t, OPEN]),
-        float(prices[t, HIGH]),
-        float(prices[t, LOW]),
-        float(prices[t, CLOSE]),
-        float(prices[t, FUNDING]),
-        float(prices[t, ROLLED]),
-    )
-
-
-@inlined_kernel
-def _reward(i: int, before: Account, after: Account, weights: Floats, running: Running) -> float:
-    reward = 0.0
-    parts = reward_parts(before, after)
-    for k in range(N_PARTS):
-        running.parts[i, k] = parts[k]
-        running.sums[i, k] += parts[k]
-        reward += float(weights[k]) * parts[k]
-    running.sums[i, RETURN] += reward
-    running.sums[i, LENGTH] += 1.0
-    running.sums[i, EQUITY] = after.equity
-    return reward
-
-
-@lean_kernel
-def _finish(i: int, world: World, running: Running, step: Step) -> None:
-    """An episode is over: keep its sums; with same-step autoreset also its last observation, and begin the next."""
-    for k in range(N_PARTS + 3):
-        step.final_sums[i, k] = running.sums[i, k]
-    if world.options[SAME_STEP] != 0:
-        _observe(i, world, running, step.finals)
-        _begin(i, -1, world, running)
-    else:
-        running.clock[i, DONE] = 1
-
-
-@lean_kernel
-def _reset_many(world: World, running: Running, mask: NDArray[np.bool_], starts: Ints, observations: Columns) -> None:
-    for i in range(len(mask)):
-        if mask[i]:
-            _begin(i, int(starts[i]), world, running)
-            _observe(i, world, running, observations)
-
-
-@lean_kernel
-def _begin(i: int, start: int, world: World, running: Running) -> None:
-    """Everything of an episode is rebuilt here: account, clock, sums, and the bars it will walk."""
-    segments, length = world.segments, int(world.options[LENGTH_OPTION])
-    clock = running.clock
-    segment = 0
-    if start >= 0:
-        for s in range(len(segments)):
-            if segments[s, FIRST] <= start:
-                segment = s
-    elif world.options[RANDOM_START] != 0:
-        total = 0
-        for s in range(len(segments)):
-            total += _room(segments, s, length)
-        place = below(total, int(running.streams[i]), int(clock[i, EPISODE]), 0)
-        while place >= _room(segments, segment, length):
-            place -= _room(segments, segment, length)
-            segment += 1
-        start = int(segments[segment, FIRST]) + place
-    else:
-        start = int(segments[0, FIRST])
-    last = int(segments[segment, STOP]) - 1
-    until = last if length == 0 else min(start + length, last)
-    clock[i, AT] = start
-    clock[i, UNTIL] = until
-    clock[i, EPISODE] += 1
-    clock[i, ENDS_IN_GAP] = 1 if until == last and segments[segment, GAP] != 0 else 0
-    clock[i, DONE] = 0
-    write_account(running.money, running.counts, i, fresh_account(float(world.cash[0])))
-    for k in range(N_PARTS + 3):
-        running.sums[i, k] = 0.0
-
-
-@inlined_kernel
-def _room(segments: Ints, s: int, length: int) -> int:
-    """Bars of a segment at which an episode may start: with room for its whole length where there is such room."""
-    steps = int(segments[s, STOP]) - 1 - int(segments[s, FIRST])
-    if length == 0:
-        return steps
-    return max(steps - length + 1, 1)
-
-
-@inlined_kernel
-def _observe(i: int, world: World, running: Running, observations: Columns) -> None:
-    t = int(running.clock[i, AT])
-    width = world.rows.shape[1]
-    for j in range(width):
-        observations[i, j] = world.rows[t, j]
-    account = read_account(running.money, running.counts, i)
-    columns = account_columns(account, float(world.prices[t, CLOSE]), read_terms(world.terms, i))
-    for k in range(N_ACCOUNT):
-        observations[i, width + k] = columns[k]

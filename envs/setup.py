@@ -1,6 +1,7 @@
 """What an environment needs besides bars, checked and put together once for the scalar and the batch environment."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, TypedDict
 
 import numpy as np
@@ -12,12 +13,13 @@ from ..market.contract import terms_of
 from ..market.costs import Costs, Funding
 from ..market.limits import Limits
 from ..market.orders import Instrument
-from .actions import KINDS, LEVELS
-from .episodes import Episodes
+from .actions import BOX, levels_of
+from .episodes import Episodes, Plan
 from .observation import ObservationSpec
 from .past import Tabled
-from .rewards import reward_weights
+from .rewards import Reward
 from .tape import Tape
+from .walk import first_bad
 
 
 class EnvKeywords(TypedDict, total=False):
@@ -35,35 +37,39 @@ class EnvKeywords(TypedDict, total=False):
     cash: float
     rewards: dict[str, float] | None
     dead_band: float
+    vary_costs: float
 
 
 @dataclass(frozen=True)
 class EnvSetup:
-    """Defaults need nothing but bars: default costs, limits off, the `spine` observation, log growth as reward.
+    """Defaults need nothing but bars: default costs, limits off, the `default` observation, log growth as reward.
 
     `episode_bars` None walks to the end of the segment; `random_start` False starts at the first bar that can be
-    observed; `actions` is "box" (target exposure in [-1, 1]) or "discrete" (0 short, 1 flat, 2 long).
+    observed; `actions` is "box" (target exposure in [-1, 1]) or "discrete:n" (n levels from short to long);
+    `rewards` weights of reward parts, 0 to watch one; `vary_costs` x draws, for every episode anew, factors in
+    [1/x, x] on fees, half-spread and impact.
     """
 
     instrument: Instrument | None = None
     costs: Costs | None = None
     limits: Limits | None = None
     funding: Funding | None = None
-    observation: str | ObservationSpec = "spine"
+    observation: str | ObservationSpec = "default"
     past: Tabled | None = None
     actions: str = "box"
     episode_bars: int | None = None
     random_start: bool = True
     cash: float = 100_000.0
-    rewards: dict[str, float] | None = field(default=None)
+    rewards: dict[str, float] | None = None
     dead_band: float = 0.02
+    vary_costs: float = 1.0
 
     def __post_init__(self) -> None:
-        if self.actions not in KINDS:
-            raise ValueError(f"actions {self.actions!r} must be one of {', '.join(KINDS)}")
+        levels_of(self.actions)
 
-    @property
+    @cached_property
     def spec(self) -> ObservationSpec:
+        """The observation as a spec."""
         named = self.observation
         return ObservationSpec.load(named) if isinstance(named, str) else named
 
@@ -73,39 +79,44 @@ class EnvSetup:
         tape = Tape.of(
             bars, self.spec, funding_bps_per_8h=costs.funding_bps_per_8h, funding=self.funding, past=self.past
         )
-        return Episodes.of(
-            tape,
-            terms_of(self.instrument or Instrument(), costs, self.limits or Limits(), self.dead_band),
-            reward_weights(self.rewards or {"log_growth": 1.0}),
-            cash=self.cash,
-            episode_bars=self.episode_bars,
-            random_start=self.random_start,
-            same_step=same_step,
-            count=count,
-        )
+        terms = terms_of(self.instrument or Instrument(), costs, self.limits or Limits(), self.dead_band)
+        plan = Plan(self.cash, self.episode_bars, self.random_start, same_step, self.vary_costs)
+        return Episodes.of(tape, terms, Reward.of(self.rewards), plan, count)
 
     def observation_space(self) -> spaces.Box:
-        return spaces.Box(-np.inf, np.inf, (self.spec.width,), np.float32)
+        """Of one episode: (columns,), or (window, columns)."""
+        return spaces.Box(-np.inf, np.inf, self.spec.shape, np.float32)
 
     def action_space(self) -> "spaces.Space[Any]":
-        if self.actions == "box":
+        """Of one episode."""
+        levels = levels_of(self.actions)
+        if levels is None:
             return spaces.Box(-1.0, 1.0, (1,), np.float32)
-        return spaces.Discrete(len(LEVELS))
+        return spaces.Discrete(len(levels))
+
+    def exposure(self, action: Any) -> float:
+        """One action as a target exposure; ValueError as in `exposures`."""
+        if self.actions == BOX and getattr(action, "size", 0) == 1:
+            value = float(action.item())
+            if -1.0 <= value <= 1.0:
+                return value
+        return float(self.exposures(action, 1)[0])
 
     def exposures(self, actions: Any, count: int) -> NDArray[np.float64]:
         """Actions of `count` episodes as target exposures; ValueError on NaN and on what the space does not hold."""
         given = np.asarray(actions)
         if given.size != count:
             raise ValueError(f"{given.size} actions were given for {count} episodes")
-        if self.actions == "discrete":
-            levels = given.reshape(count)
-            if not (np.issubdtype(levels.dtype, np.integer) and levels.min() >= 0 and levels.max() < len(LEVELS)):
-                raise ValueError(f"actions {levels[:4]} are not integers 0 … {len(LEVELS) - 1}")
-            return np.asarray(LEVELS[levels], np.float64)
+        levels = levels_of(self.actions)
+        if levels is not None:
+            chosen = given.reshape(count)
+            if not (np.issubdtype(chosen.dtype, np.integer) and chosen.min() >= 0 and chosen.max() < len(levels)):
+                raise ValueError(f"actions {chosen[:4]} are not integers 0 … {len(levels) - 1}")
+            return np.asarray(levels[chosen], np.float64)
         # a copy, since a read-only or strided array is another type to numba, and compiles the step anew
         flat: NDArray[np.float64] = given.reshape(count).astype(np.float64)
-        if not np.abs(flat).max() <= 1.0:  # NaN fails this too
-            bad = int(np.flatnonzero(~(np.abs(flat) <= 1.0))[0])
+        bad = first_bad(flat)
+        if bad >= 0:
             raise ValueError(f"action {flat[bad]} of episode {bad} is not a number in [-1, 1]")
         return flat
 

@@ -17,18 +17,32 @@ from .past import Tabled
 
 OPEN, HIGH, LOW, CLOSE, FUNDING, ROLLED, SIGMA, VOLUME = range(8)  # columns of `prices`
 FIRST, STOP, GAP = range(3)  # columns of `segments`
+LINE = 16  # float32 cells in a cache line; the prices fill the first one of a row
+
+Table = NDArray[np.float32]
 
 
 @dataclass(frozen=True, eq=False)
 class Tape:
-    """`prices` (T, 8) float64 by the constants above; `rows` (T, market + memory) float32; `segments` (S, 3) int64:
-    first bar that can be observed, one past the last, whether a long gap follows."""
+    """`table` (T, 16 n) float32 holds a bar's row in whole cache lines: the eight prices as float64, then `width`
+    market and memory columns, then nothing. `segments` (S, 3) int64: first bar that can be observed, one past the
+    last, whether a long gap follows."""
 
     bars: Bars
     spec: ObservationSpec
-    prices: NDArray[np.float64]
-    rows: NDArray[np.float32]
+    table: Table
+    width: int
     segments: NDArray[np.int64]
+
+    @property
+    def prices(self) -> NDArray[np.float64]:
+        """(T, 8) float64 by the constants above."""
+        return self.table.view(np.float64)[:, : LINE // 2]
+
+    @property
+    def rows(self) -> Table:
+        """(T, market + memory) float32."""
+        return self.table[:, LINE : LINE + self.width]
 
     @classmethod
     def of(
@@ -41,27 +55,30 @@ class Tape:
         past: Tabled | None = None,
     ) -> "Tape":
         """Lay bars on a tape; ValueError where no segment outlasts the columns' warm-up."""
-        return cls(
-            bars,
-            spec,
-            _prices(bars, funding_bps_per_8h, funding),
-            _rows(bars, spec, past),
-            _segments(bars, spec),
-        )
+        rows = _rows(bars, spec, past)
+        table = _empty_table(len(bars), rows.shape[1])
+        table[:, LINE : LINE + rows.shape[1]] = rows
+        _write_prices(table.view(np.float64), bars, funding_bps_per_8h, funding)
+        return cls(bars, spec, table, rows.shape[1], _segments(bars, spec))
 
     def __len__(self) -> int:
         return len(self.bars)
 
 
-def _prices(bars: Bars, funding_bps_per_8h: float, funding: Funding | None) -> NDArray[np.float64]:
-    out = np.empty((len(bars), 8), np.float64)
+def _empty_table(bars: int, width: int) -> Table:
+    """Zeros, beginning at a cache line."""
+    cells = LINE * (1 + -(-width // LINE))
+    room = np.zeros(bars * cells + LINE, np.float32)
+    start = -(room.ctypes.data // room.itemsize) % LINE
+    return room[start : start + bars * cells].reshape(bars, cells)
+
+
+def _write_prices(out: NDArray[np.float64], bars: Bars, funding_bps_per_8h: float, funding: Funding | None) -> None:
     out[:, OPEN], out[:, HIGH], out[:, LOW], out[:, CLOSE] = bars.open, bars.high, bars.low, bars.close
     out[:, FUNDING] = funding_per_bar(bars.opened_at, bars.interval_ms, funding_bps_per_8h, funding)
     days = bars.opened_at // DAY_MS
-    out[0, ROLLED] = 0.0
     out[1:, ROLLED] = days[1:] > days[:-1]
     out[:, SIGMA : VOLUME + 1] = conditions_of(bars)
-    return out
 
 
 def _rows(bars: Bars, spec: ObservationSpec, past: Tabled | None) -> NDArray[np.float32]:
@@ -76,7 +93,7 @@ def _rows(bars: Bars, spec: ObservationSpec, past: Tabled | None) -> NDArray[np.
 
 
 def _segments(bars: Bars, spec: ObservationSpec) -> NDArray[np.int64]:
-    need = max(warm_up(spec.market), CONDITION_WARM_UP)
+    need = max(warm_up(spec.market, bars.interval_ms), CONDITION_WARM_UP) + spec.window - 1
     stretches = bars.segments()
     found = [
         (start + need - 1, stop, int(k + 1 < len(stretches)))

@@ -9,10 +9,9 @@ from numpy.typing import NDArray
 from ..market.bars import Bars
 from ..market.ledger import Account
 from ..market.orders import Instrument
-from .episodes import AT, FILLED, ORDERED, TERMINATED, TRUNCATED
-from .info import account_info
-from .rewards import PARTS
+from .info import info_of
 from .setup import EnvKeywords, EnvSetup, start_bars
+from .walk import AT, Running
 
 
 class TradingEnv(gymnasium.Env[NDArray[np.float32], Any]):
@@ -38,7 +37,11 @@ class TradingEnv(gymnasium.Env[NDArray[np.float32], Any]):
         self.observation_space = self.setup.observation_space()
         self.action_space = self.setup.action_space()
         self._lot = (self.setup.instrument or Instrument()).lot
-        self._step = self.episodes.fresh_step()
+        self._to_close = bars.interval_ms - 1
+        self._is_window = self.setup.spec.window > 1
+        self._parts = self.episodes.reward.names
+        self._row = Running._make(array[0] for array in self.episodes.running)  # views of the only row
+        self._step, self._exposure = self.episodes.fresh_step(), np.zeros(1)
         self._running = False
         self._seeded = False
 
@@ -54,24 +57,25 @@ class TradingEnv(gymnasium.Env[NDArray[np.float32], Any]):
         if unknown:
             raise ValueError(f"reset has no option {', '.join(sorted(unknown))}; it has start")
         start = start_bars((options or {}).get("start", -1)).reshape(1)
-        observation = np.empty((1, self.episodes.width), np.float32)
+        observation = np.empty((1, self.episodes.cells), np.float32)
         self.episodes.reset(observation, np.ones(1, np.bool_), start)
         self._running = True
-        return observation[0], self._info()
+        return observation.reshape(self.setup.spec.shape), self._info()
 
     def step(self, action: Any) -> tuple[NDArray[np.float32], SupportsFloat, bool, bool, dict[str, Any]]:
         """Trade one bar towards `action`."""
         if not self._running:
             raise ValueError("the episode is over: call reset before the next step")
-        exposure = self.setup.exposures(action, 1)
-        step = self._step._replace(observations=np.empty((1, self.episodes.width), np.float32))
-        self.episodes.step(exposure, step, parallel=False)
-        end, running = int(step.ends[0]), self.episodes.running
-        self._running = end == 0
+        self._exposure[0] = self.setup.exposure(action)
+        step = self._step
+        self._running = self.episodes.step(self._exposure, step, parallel=False) == 0
         info = self._info()
-        info["reward_parts"] = dict(zip(PARTS, running.parts[0].tolist(), strict=True))
-        info["order_lots"], info["filled_lots"] = int(running.lots[0, ORDERED]), int(running.lots[0, FILLED])
-        return step.observations[0], float(step.rewards[0]), end == TERMINATED, end == TRUNCATED, info
+        info["reward_parts"] = dict(zip(self._parts, self._row.parts.tolist(), strict=True))
+        info["order_lots"], info["filled_lots"] = self._row.lots.tolist()
+        observation = step.observations[0].copy()
+        if self._is_window:
+            observation = observation.reshape(self.setup.spec.shape)
+        return observation, step.rewards.item(), step.terminated.item(), step.truncated.item(), info
 
     @property
     def account(self) -> Account:
@@ -81,9 +85,12 @@ class TradingEnv(gymnasium.Env[NDArray[np.float32], Any]):
     @property
     def index(self) -> int:
         """The bar whose close was observed last."""
-        return int(self.episodes.running.clock[0, AT])
+        return self._row.clock.item(AT)
 
     def _info(self) -> dict[str, Any]:
-        t = self.index
-        closed_at = int(self.bars.opened_at[t]) + self.bars.interval_ms - 1
-        return account_info(self.account, self._lot, float(self.bars.close[t]), closed_at, t)
+        row, bars = self._row, self.bars
+        t = row.clock.item(AT)
+        _, _, equity, _, _, fees, funding, _, _ = row.money.tolist()
+        lots, state, _, _, ruin = row.counts.tolist()
+        closed_at = bars.opened_at.item(t) + self._to_close
+        return info_of(equity, lots, fees, funding, state, ruin, self._lot, bars.close.item(t), closed_at, t)

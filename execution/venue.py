@@ -7,7 +7,8 @@ from typing import Any, NamedTuple, Protocol
 
 from ..market.bars import Bar
 from ..market.conditions import CONDITION_WARM_UP
-from ..market.exchange import BarExchange
+from ..market.costs import Funding
+from ..market.exchange import BarExchange, Resting
 from ..market.ledger import Account, open_account
 from ..market.orders import Fill, Order
 from ..market.terms import Terms
@@ -53,9 +54,14 @@ class PaperVenue:
     """`market.exchange.BarExchange` behind the face of a venue, with a state that can be journalled."""
 
     def __init__(
-        self, terms: Terms, interval_ms: int, cash: float = 100_000.0, funding_bps_per_8h: float = 1.0
+        self,
+        terms: Terms,
+        interval_ms: int,
+        cash: float = 100_000.0,
+        funding_bps_per_8h: float = 1.0,
+        funding: Funding | None = None,
     ) -> None:
-        self._exchange = BarExchange(terms, interval_ms, cash, funding_bps_per_8h)
+        self._exchange = BarExchange(terms, interval_ms, cash, funding_bps_per_8h, funding)
         self._cash = cash
 
     @property
@@ -91,7 +97,7 @@ class PaperVenue:
         return {
             "account": list(exchange.account),
             "market_order": list(market) if market else None,
-            "resting": [list(order) for order in exchange.resting],
+            "resting": [[list(rests.order), rests.extreme] for rests in exchange.resting],
             "last_opened_at": exchange.last_opened_at,
             "conditions": exchange.conditions.tolist(),
             "sigma": exchange.sigma,
@@ -105,7 +111,7 @@ class PaperVenue:
         exchange.account = Account._make(state["account"])
         market = state["market_order"]
         exchange.market_order = Order._make(market) if market else None
-        exchange.resting = [Order._make(order) for order in state["resting"]]
+        exchange.resting = [Resting(Order._make(order), float(extreme)) for order, extreme in state["resting"]]
         exchange.last_opened_at = int(state["last_opened_at"])
         exchange.conditions[:] = state["conditions"]
         exchange.sigma, exchange.volume = float(state["sigma"]), float(state["volume"])
@@ -113,5 +119,6 @@ class PaperVenue:
 
     def _waiting_ids(self) -> set[str]:
         exchange = self._exchange
-        orders = exchange.resting + ([exchange.market_order] if exchange.market_order else [])
+        orders = [rests.order for rests in exchange.resting]
+        orders += [exchange.market_order] if exchange.market_order else []
         return {order.client_id for order in orders}

@@ -5,6 +5,7 @@ Everything that config can get wrong about data is wrong here, before a run has 
 
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
+from pathlib import Path
 from typing import Any, TypeAlias, TypeVar
 
 import numpy as np
@@ -24,11 +25,12 @@ from ..envs.passport import Terrain
 from ..envs.past import Tabled
 from ..envs.remembrance import Remembrance
 from ..envs.setup import EnvKeywords
-from ..market.bars import Bars
+from ..market.bars import INTERVALS, Bars
 from ..market.costs import Costs
+from ..market.funding import Funding
 from ..market.limits import Limits
 from ..market.orders import Instrument
-from ..market.store import read_bars
+from ..market.store import Store, read_bars, read_funding
 from ..memory.embed import Embedder
 from ..simulators.crowd import CrowdMarket
 from ..simulators.processes import mean_reversion, random_walk
@@ -65,6 +67,7 @@ class Course:
     past: Tabled | None = None
     memory: Remembrance | None = None
     source: str = ""
+    funding: Funding | None = None
 
     def training_env(self) -> AnyVectorEnv:
         """Episodes side by side on the training bars, SAME_STEP autoreset, two buffers that take turns."""
@@ -92,7 +95,9 @@ class Course:
             raise CourseError(f"the split left no {role} bars")
         terrain = self.terrain if limits is None else self.terrain.with_limits(limits)
         cash = self.config.env.cash
-        return judge(policy, bars, terrain, past=self.past, cash=cash, close_out=close_out, name=name)
+        return judge(
+            policy, bars, terrain, past=self.past, funding=self.funding, cash=cash, close_out=close_out, name=name
+        )
 
     def facts(self) -> dict[str, Any]:
         """What run.json and the passport say about the data."""
@@ -100,6 +105,8 @@ class Course:
         for name, bars in (("train", self.train), ("validation", self.validation), ("test", self.test)):
             if bars is not None:
                 told[name] = bars_facts(bars)
+        if self.funding is not None:
+            told["funding"] = {"stamps": len(self.funding.stamps), "sha256": self.funding.digest}
         return told
 
     def _keywords(self) -> EnvKeywords:
@@ -108,6 +115,7 @@ class Course:
             instrument=self.terrain.instrument,
             costs=self.terrain.costs,
             limits=self.training_limits,
+            funding=self.funding,
             observation=self.terrain.spec,
             past=self.past,
             actions=env.actions,
@@ -115,6 +123,7 @@ class Course:
             cash=env.cash,
             rewards=dict(env.rewards),
             dead_band=env.dead_band,
+            vary_costs=env.vary_costs,
         )
 
 
@@ -169,7 +178,7 @@ def open_course(config: TrainConfig) -> Course:
     if isinstance(config.env, ProcessEnv):
         return _process_course(config, terrain, config.env)
     bars = history_bars(config.market)
-    purge = purge_bars(config, terrain.spec)
+    purge = purge_bars(config, terrain.spec, bars.interval_ms)
     split = config.split
     fold = holdout(len(bars), validation=split.validation, test=split.test, purge=purge, embargo=split.embargo)
     return course_of(bars, fold, config)
@@ -187,7 +196,7 @@ def whole_timeline(config: TrainConfig) -> Bars:
 def course_of(bars: Bars, fold: Fold, config: TrainConfig) -> Course:
     """The course of one fold of `bars`; a past, where the observation has one, is fitted on the training slice."""
     terrain = terrain_of(config, bars.interval)
-    need = warm_up_bars(terrain.spec)
+    need = warm_up_bars(terrain.spec, bars.interval_ms)
     past, memory = _past(bars, fold.train, terrain.spec, config.memory)
     return Course(
         config,
@@ -199,6 +208,7 @@ def course_of(bars: Bars, fold: Fold, config: TrainConfig) -> Course:
         past,
         memory,
         source=config.market.path or config.env.kind,
+        funding=funding_of(config.market) if isinstance(config.env, HistoryEnv) else None,
     )
 
 
@@ -208,14 +218,39 @@ def history_bars(market: MarketSchema) -> Bars:
         raise CourseError(
             "env=history needs bars: market.path=FILE.parquet, or market=btc_1h; env=process makes its own"
         )
-    return read_bars(market.path, interval=market.interval, start=market.start, end=market.end)
+    series = _stored(market.path, 3)
+    if series is None:
+        return read_bars(market.path, interval=market.interval, start=market.start, end=market.end)
+    if market.interval not in (None, series[2]):
+        raise CourseError(f"market.path names {series[2]} bars, market.interval is {market.interval}")
+    venue, symbol, interval = series
+    return read_bars(venue, symbol, interval, market.start, market.end)
 
 
-def purge_bars(config: TrainConfig, spec: ObservationSpec) -> int:
+def funding_of(market: MarketSchema) -> Funding | None:
+    """The funding rates that `market` names; None where the assumed constant is charged."""
+    if market.funding is None:
+        return None
+    series = _stored(market.funding, 2)
+    return read_funding(market.funding) if series is None else Store().funding(*series)
+
+
+def _stored(address: str, parts: int) -> list[str] | None:
+    """The parts of an address in the store; None where it is a file's."""
+    if Path(address).suffix.lower() in (".parquet", ".csv"):
+        return None
+    found = address.split("/")
+    if len(found) != parts or not all(found):
+        wanted = "/".join(("VENUE", "SYMBOL", "INTERVAL")[:parts])
+        raise CourseError(f"{address} is neither a .parquet or .csv file nor {wanted} in the store")
+    return found
+
+
+def purge_bars(config: TrainConfig, spec: ObservationSpec, interval_ms: int | None = None) -> int:
     """Bars between two slices: the longest look ahead of a label or look back of a column."""
     if not spec.memory:
-        return purge_of(LABEL_HORIZON, warm_up_bars(spec))
-    return purge_of(max(LABEL_HORIZON, config.memory.horizon), warm_up_bars(spec))
+        return purge_of(LABEL_HORIZON, warm_up_bars(spec, interval_ms))
+    return purge_of(max(LABEL_HORIZON, config.memory.horizon), warm_up_bars(spec, interval_ms))
 
 
 def terrain_of(config: TrainConfig, interval: str = "") -> Terrain:
@@ -243,7 +278,7 @@ def build(schema: Any, kind: type[T]) -> T:
 def _process_course(config: TrainConfig, terrain: Terrain, env: ProcessEnv) -> Course:
     if terrain.spec.memory:
         raise CourseError(f"observation {terrain.spec.name} looks into a past, which only env=history has")
-    count, need = env.bars, warm_up_bars(terrain.spec)
+    count, need = env.bars, warm_up_bars(terrain.spec, INTERVALS[terrain.interval])
     test = round(count * config.split.test)
     return Course(
         config,

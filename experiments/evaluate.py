@@ -22,10 +22,12 @@ from ..envs.trading import TradingEnv
 from ..market.bars import Bars
 from ..market.conditions import CONDITION_WARM_UP
 from ..market.costs import Costs
+from ..market.funding import Funding
 from ..market.ledger import Account
 from ..market.limits import Limits, State
 from ..market.orders import Instrument
 from .figures import metrics_of
+from .shown import SeesBars, bars_so_far, last_bar
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -136,11 +138,12 @@ def run_policy(
     policy: Policy,
     bars: Bars,
     *,
-    spec: ObservationSpec | str = "spine",
+    spec: ObservationSpec | str = "default",
     instrument: Instrument | None = None,
     costs: Costs | None = None,
     limits: Limits | None = None,
     past: Tabled | None = None,
+    funding: Funding | None = None,
     actions: str = "box",
     dead_band: float = 0.02,
     start: int = 0,
@@ -158,6 +161,7 @@ def run_policy(
         instrument=instrument,
         costs=costs,
         limits=limits or Limits(mode="live"),
+        funding=funding,
         observation=spec,
         past=past,
         random_start=False,
@@ -189,6 +193,7 @@ def judge(
     terrain: Terrain,
     *,
     past: Tabled | None = None,
+    funding: Funding | None = None,
     start: int = 0,
     cash: float = 100_000.0,
     close_out: bool = False,
@@ -203,6 +208,7 @@ def judge(
         costs=terrain.costs,
         limits=terrain.limits,
         past=past,
+        funding=funding,
         actions=terrain.action,
         dead_band=terrain.dead_band,
         start=start,
@@ -225,9 +231,14 @@ def follow(
 ) -> Track:
     """Let `policy`, whose actions are "box" or "discrete", act in `env` for one episode, and write down every bar.
 
-    `env` takes target exposures (box). From the close `flat_from` on (ms UTC) the target is 0.
+    `env` takes target exposures (box). From the close `flat_from` on (ms UTC) the target is 0. A policy that sees bars
+    is shown those up to the first decision, and then each as it closes.
     """
     observation, info = env.reset(seed=seed, options=options)
+    rule = policy if isinstance(policy, SeesBars) else None
+    if rule is not None:
+        rule.begin(bars_so_far(env), env.account)
+        actions = "box"
     rows = [_row(info, env.account, 0.0)]
     state, starts, over = None, np.ones(1, np.bool_), False
     while not over:
@@ -237,6 +248,8 @@ def follow(
         if flat_from is not None and int(info["closed_at"]) >= flat_from:
             exposure = 0.0
         observation, _, terminated, truncated, info = env.step(np.array([exposure]))
+        if rule is not None:
+            rule.see(last_bar(env), env.account)
         rows.append(_row(info, env.account, exposure))
         over = terminated or truncated
     arrays = [np.array(column) for column in zip(*rows, strict=True)]
@@ -244,9 +257,9 @@ def follow(
     return Track(name, interval_ms, **columns | {"state": columns["state"].astype(np.int8)})
 
 
-def warm_up_bars(spec: ObservationSpec) -> int:
+def warm_up_bars(spec: ObservationSpec, interval_ms: int | None = None) -> int:
     """Bars up to and with the first one that can be observed and priced."""
-    return max(warm_up(spec.market), CONDITION_WARM_UP)
+    return max(warm_up(spec.market, interval_ms), CONDITION_WARM_UP) + spec.window - 1
 
 
 def _row(info: dict[str, Any], account: Account, action: float) -> tuple[int | float, ...]:
@@ -270,7 +283,7 @@ def _pieces(bars: Bars, start: int, spec: ObservationSpec | str) -> list[tuple[B
     A piece keeps the first bar after its gap, so that the environment knows that a gap follows.
     """
     named = ObservationSpec.load(spec) if isinstance(spec, str) else spec
-    need = warm_up_bars(named)
+    need = warm_up_bars(named, bars.interval_ms)
     pieces = []
     for begin, stop in bars.segments():
         first = max(start - begin, need - 1)

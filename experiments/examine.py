@@ -1,40 +1,47 @@
 """Examine a trained policy: the slice its training never saw, or any other bars, beside the baselines.
 
-Acts through the passport alone. The run's data must still be the data it was trained beside.
+Acts through the passport alone. The run's data must still be the data it was trained beside. Where a folder is
+named or is the run's own, it writes tracks/, evaluation.html and, last of all, evaluation.json.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from ..agents.rules import RULES
 from ..conf.schema import EvaluateConfig, TrainConfig
 from ..envs.passport import Passport, load_passport
-from .course import CourseError, history_bars, open_course
+from .course import CourseError, funding_of, history_bars, open_course
 from .evaluate import Track, judge
+from .evaluation_page import render_page
+from .measured import Measured, measure
 from .runs import RECORD, RunError, RunFolder, bars_facts, read_run, write_json
-from .train import UNLIMITED, judge_all
+from .train import UNLIMITED, judge_all, rules_of
 
-RESULT = "evaluation.json"
+RESULT, PAGE = "evaluation.json", "evaluation.html"
 
 
 @dataclass(frozen=True, eq=False)
 class Examined:
-    """Tracks of the policy and the baselines on the same bars; `folder` is None where nothing was written."""
+    """What was measured on the policy and the baselines; `folder` is None where nothing was written."""
 
     folder: Path | None
-    tracks: dict[str, Track]
+    measured: Measured
+
+    @property
+    def tracks(self) -> Mapping[str, Track]:
+        """Tracks of the policy and the baselines on the same bars."""
+        return self.measured.tracks
 
     @property
     def figures(self) -> dict[str, dict[str, float]]:
         """Figures of every track by name."""
-        return {name: track.metrics() for name, track in self.tracks.items()}
+        return self.measured.figures
 
 
 def examine(config: EvaluateConfig) -> Examined:
-    """Score `config.policy`, a run's or a passport's folder, and write evaluation.json and tracks where they belong."""
-    _check_names(config.baselines)
+    """Score `config.policy`, a run's or a passport's folder, and write what was found where it belongs."""
+    rules_of(config.baselines)  # a wrong name is found before anything is read
     path = Path(config.policy)
     is_run = (path / RECORD).is_file()
     if not is_run and not (path / "manifest.json").is_file():
@@ -46,12 +53,20 @@ def examine(config: EvaluateConfig) -> Examined:
     else:
         raise CourseError(f"{path} is a passport alone: say on which bars, market.path=FILE.parquet")
     folder = Path(config.out) if config.out else path if is_run else None
-    examined = Examined(folder, tracks)
+    measured = measure(tracks, var_window=config.var_window)
     if folder is not None:
-        for name, track in tracks.items():
-            track.save(RunFolder(folder).track(f"{facts['slice']}_{name}"))
-        write_json(folder / RESULT, {**facts, "baseline_limits": "off", "figures": examined.figures})
-    return examined
+        _write(folder, measured, facts, config.sharpe_days)
+    return Examined(folder, measured)
+
+
+def _write(folder: Path, measured: Measured, facts: Mapping[str, Any], sharpe_days: int) -> None:
+    page = render_page(measured, facts, sharpe_days=sharpe_days)
+    for name, track in measured.tracks.items():
+        track.save(RunFolder(folder).track(f"{facts['slice']}_{name}"))
+    half = folder / f".{PAGE}.half"
+    half.write_text(page, encoding="utf-8")
+    half.replace(folder / PAGE)
+    write_json(folder / RESULT, {**facts, "baseline_limits": "off", **measured.told()})
 
 
 def _on_own_slice(path: Path, config: EvaluateConfig) -> tuple[dict[str, Track], dict[str, Any]]:
@@ -73,10 +88,10 @@ def _on_file(passport: Passport, config: EvaluateConfig) -> tuple[dict[str, Trac
     bars = history_bars(config.market)
     if bars.interval != terrain.interval:
         raise CourseError(f"{config.market.path} holds {bars.interval} bars, the policy lives at {terrain.interval}")
-    tracks = {"policy": judge(passport.policy, bars, terrain, cash=config.cash, name="policy")}
-    for name in config.baselines:
-        rule = RULES[name](terrain.spec.columns, terrain.action)
-        tracks[name] = judge(rule, bars, terrain.with_limits(UNLIMITED), cash=config.cash, name=name)
+    funding = funding_of(config.market)
+    tracks = {"policy": judge(passport.policy, bars, terrain, funding=funding, cash=config.cash, name="policy")}
+    for name, rule in rules_of(config.baselines).items():
+        tracks[name] = judge(rule, bars, terrain.with_limits(UNLIMITED), funding=funding, cash=config.cash, name=name)
     return tracks, {"slice": "file", "policy": config.policy, "data": bars_facts(bars), "source": config.market.path}
 
 
@@ -87,9 +102,3 @@ def _check_data(run: RunFolder, config: TrainConfig, facts: dict[str, Any]) -> N
             raise RunError(
                 f"the {name} bars of {config.market.path or config.env.kind} are not those of {run.path} any more"
             )
-
-
-def _check_names(baselines: Sequence[str]) -> None:
-    for name in baselines:
-        if name not in RULES:
-            raise CourseError(f"there is no baseline {name!r}; known are {', '.join(RULES)}")

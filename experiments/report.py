@@ -142,10 +142,17 @@ def _provenance(told: Findings) -> str:
             "Spread and impact",
             f"half-spread {costs['half_spread_bps']:g} bp, impact {costs['impact_y']:g} σ √(Q/V) (assumed)",
         ),
-        ("Funding", f"{costs['funding_bps_per_8h']:g} bp per 8 h, longs pay (assumed)"),
+        ("Funding", _funding(data, costs)),
+        *([("Borrow", f"{borrow:g} bp a day (assumed)")] if (borrow := costs.get("borrow_bps_per_day", 0.0)) else []),
         ("Versions", ", ".join(f"{name} {number}" for name, number in record.get("versions", {}).items())),
     ]
     return facts(rows)
+
+
+def _funding(data: Mapping[str, Any], costs: Mapping[str, Any]) -> str:
+    if series := data.get("funding"):
+        return f"{series['stamps']:,} rates of the instrument, sha256 {series['sha256'][:16]}…"
+    return f"{costs['funding_bps_per_8h']:g} bp per 8 h, longs pay (assumed)"
 
 
 def _capital(sentence: str) -> str:

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 
 from ..agents.policy import Policy
-from ..agents.rules import RULES
+from ..agents.rules import make_rule
 from ..envs.arena import ArenaEnv
 from ..envs.passport import Terrain, load_passport
 from ..market.ledger import SOLVENT
@@ -169,13 +169,10 @@ def stress_passport(
     progress: Callable[[str], None] = lambda _: None,
 ) -> StressMatrix:
     """The matrix of a sealed policy, under its own limits in live mode, beside baselines without any."""
-    unknown = [name for name in baselines if name not in RULES]
-    if unknown:
-        raise ValueError(f"there is no baseline {unknown[0]!r}; known are {', '.join(RULES)}")
+    rules = {name: make_rule(name) for name in baselines}
     loaded = load_passport(passport)
     terrain = loaded.terrain
-    policies: dict[str, Policy] = {OURS: loaded.policy}
-    policies |= {name: RULES[name](terrain.spec.columns, terrain.action) for name in baselines}
+    policies: dict[str, Policy] = {OURS: loaded.policy, **rules}
     return stress(
         policies,
         ArenaStorms(terrain, unlimited=tuple(baselines)),

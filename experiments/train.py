@@ -15,13 +15,13 @@ from typing import Any
 from hydra.utils import get_class
 
 from ..agents.policy import Callback, Metrics, Policy, PPOConfig, Trainer
-from ..agents.rules import RULES
+from ..agents.rules import Rule, make_rule
 from ..agents.scaling import Scaler
 from ..conf.schema import AgentSchema, RLlibSchema, TrainConfig
 from ..envs.adapters import SB3VecEnv
 from ..envs.passport import export_passport, load_passport
 from ..market.limits import Limits
-from .course import Course, open_course
+from .course import Course, CourseError, open_course
 from .evaluate import Track
 from .runs import RunFolder, begin_run, config_digest, discard, open_record, origin
 from .seeds import derive_seed
@@ -178,14 +178,20 @@ def freeze(network: Any, folder: Path, config: TrainConfig, course: Course, *, n
     )
 
 
+def rules_of(baselines: Sequence[str]) -> dict[str, Rule]:
+    """The baselines as rules, by what config calls them; CourseError where one is not a rule."""
+    try:
+        return {name: make_rule(name) for name in baselines}
+    except ValueError as error:
+        raise CourseError(str(error)) from None
+
+
 def judge_all(
     policy: Policy, course: Course, role: str, baselines: Sequence[str], *, close_out: bool = False
 ) -> dict[str, Track]:
     """Tracks of the policy, under live limits, and of the baselines, under none, on the same slice."""
-    terrain = course.terrain
     tracks = {"policy": course.judge(policy, role, name="policy", close_out=close_out)}
-    for name in baselines:
-        rule = RULES[name](terrain.spec.columns, terrain.action)
+    for name, rule in rules_of(baselines).items():
         tracks[name] = course.judge(rule, role, name=name, limits=UNLIMITED, close_out=close_out)
     return tracks
 

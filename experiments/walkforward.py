@@ -12,17 +12,16 @@ from pathlib import Path
 from typing import Any
 
 from ..agents.policy import Callback, Metrics
-from ..agents.rules import RULES
 from ..agents.scaling import Scaler
 from ..conf.schema import TrainConfig, WalkForwardConfig
 from ..envs.passport import load_passport
 from ..market.bars import Bars
-from .course import CourseError, course_of, purge_bars, terrain_of, whole_timeline
+from .course import course_of, purge_bars, terrain_of, whole_timeline
 from .evaluate import Track, stitch
 from .runs import RECORD, RunError, RunFolder, bars_digest, check_same, config_digest, open_record
 from .splits import Fold, walk_forward
 from .tracking import open_run
-from .train import Fitting, freeze, judge_all, make_trainer
+from .train import Fitting, freeze, judge_all, make_trainer, rules_of
 
 log = logging.getLogger(__name__)
 
@@ -96,7 +95,7 @@ def windows_of(config: WalkForwardConfig, bars: Bars) -> list[Fold]:
         train=round(n * plan.train),
         validation=round(n * plan.validation),
         test=round(n * plan.test),
-        purge=purge_bars(config, terrain_of(config).spec),
+        purge=purge_bars(config, terrain_of(config).spec, bars.interval_ms),
         embargo=plan.embargo,
         anchored=plan.anchored,
     )
@@ -142,7 +141,7 @@ def _conclude(
     told: dict[str, Any] = {
         "config_digest": config_digest(own),
         "data_sha256": bars_digest(bars),
-        "purge": purge_bars(own, terrain_of(own).spec),
+        "purge": purge_bars(own, terrain_of(own).spec, bars.interval_ms),
         "embargo": config.walk.embargo,
         "anchored": config.walk.anchored,
         "steps": own.steps,
@@ -164,9 +163,7 @@ def _conclude(
 
 def _check(config: WalkForwardConfig, own: TrainConfig, bars: Bars, first: Fold) -> None:
     """What could go wrong hours later goes wrong here."""
-    unknown = [name for name in config.baselines if name not in RULES]
-    if unknown:
-        raise CourseError(f"there is no baseline {unknown[0]!r}; known are {', '.join(RULES)}")
+    rules_of(config.baselines)
     course = course_of(bars, first, own)
     width = course.rows().shape[1] + len(course.terrain.spec.account)
     make_trainer(own.agent, 0, Scaler.identity(width), _Prefixed("check", ()), own.env.num_envs)

@@ -26,6 +26,7 @@ VERBS = {
     "stress": "drive a policy and its baselines through storms with paired seeds",
     "promote": "put the evidence before the gates: champion, or refused and why",
     "paper": "trade a policy on paper behind the risk gates, journalled",
+    "data": "fetch, import, list and judge bars: what everything else stands on",
     "demo": "the whole way once: market, training, storms, promotion, paper, page",
     "export": "write a run's policy as a passport folder: graph, manifest, golden bars",
     "report": "write a run's results as one self-contained HTML page",

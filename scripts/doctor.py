@@ -2,6 +2,7 @@
 
     wavetank doctor                 # exit code 0: sound, 1: something named above is wrong
     wavetank doctor --keep-cache    # leave the compiled kernels of other versions alone
+    wavetank doctor my_package.features     # try every feature of a module of yours; 1: one of them failed
 
 Looks and reports; apart from old kernel caches it changes nothing. Knows no market and no policy.
 """
@@ -11,6 +12,7 @@ import os
 import platform
 import re
 import shutil
+import subprocess
 import sys
 import time
 from collections.abc import Iterator
@@ -22,6 +24,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .. import __file__ as package_file
+from ..envs.features import feature_matrix
+from ..envs.own import own_features
+from ..envs.own_trials import drawn_market, try_feature
 from ..market import jit
 from .cli import TELEMETRY_OFF
 
@@ -30,6 +35,7 @@ SUPPORTED = ((3, 11), (3, 12))
 DEFAULT_DATA = "../shared/data"
 # A cache folder is named after its sources; one untouched for a day belongs to an edit long gone.
 KERNEL_CACHE_KEPT_S = 86_400
+SPEED_BARS = 2_000  # plain Python walks them in some 10 ms
 REQUIREMENT = re.compile(r"^([\w.-]+)(?:\[([\w-]+)\])?")
 CACHE_NAME = re.compile(r"[0-9a-f]{16}")
 
@@ -45,7 +51,10 @@ class Finding(NamedTuple):
 def main() -> int:
     """Print every finding; return 1 if one of them is wrong."""
     arguments = _parser().parse_args()
-    findings = [*_house(), *_packages(), *_kernels(prune=not arguments.keep_cache), *_surroundings()]
+    if arguments.module:
+        findings = list(_own_features(arguments.module))
+    else:
+        findings = [*_house(), *_packages(), *_kernels(prune=not arguments.keep_cache), *_surroundings()]
     width = max(len(finding.name) for finding in findings)
     for finding in findings:
         print(f"{'!!' if finding.is_wrong else '  '} {finding.name:<{width}}  {finding.seen}")
@@ -56,8 +65,52 @@ def main() -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="wavetank doctor", description=__doc__.partition("\n")[0])
+    parser.add_argument("module", nargs="?", help="a module with features of your own, to be tried")
     parser.add_argument("--keep-cache", action="store_true", help="do not remove old compiled kernels")
     return parser
+
+
+def _own_features(module: str) -> Iterator[Finding]:
+    """Every trial of every feature that stands in `module`; the working folder is looked into last."""
+    sys.path.append(os.getcwd())
+    names = own_features(module)
+    if not names:
+        raise ValueError(f"module {module} holds no Feature (wavetank.envs.own.Feature)")
+    for name in names:
+        yield from _one_feature(name)
+
+
+def _one_feature(name: str) -> Iterator[Finding]:
+    """Its trials. First interpreted: where that breaks, compiled code may read what lies behind its state."""
+    digest, fault = _interpreted_digest(name)
+    if fault:
+        yield Finding(f"{name} interpreted", fault, True)
+        return
+    for trial, seen, passed, is_warning in try_feature(name, digest):
+        yield Finding(f"{name} {trial}", f"warning: {seen}" if is_warning else seen, not passed and not is_warning)
+    yield Finding(f"{name} speed", _speed(name))
+
+
+def _interpreted_digest(name: str) -> tuple[str, str]:
+    """(what a process without compiled kernels says of a market, "") or ("", why it could not)."""
+    code = f"from wavetank.envs.own_trials import digest; print(digest({name!r}))"
+    path = os.pathsep.join([*filter(None, [os.environ.get("PYTHONPATH")]), os.getcwd()])
+    environment = os.environ | {"NUMBA_DISABLE_JIT": "1", "PYTHONPATH": path}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False)
+    if done.returncode == 0:
+        return done.stdout.strip(), ""
+    return "", done.stderr.strip().splitlines()[-1] if done.stderr.strip() else "it ended without a word"
+
+
+def _speed(name: str) -> str:
+    bars = drawn_market(SPEED_BARS, 5)
+    try:
+        feature_matrix(bars, (name,))
+        began = time.perf_counter()
+        feature_matrix(bars, (name,))
+    except (ArithmeticError, LookupError, TypeError, ValueError) as error:
+        return f"not measured: {error}"
+    return f"{(time.perf_counter() - began) / SPEED_BARS * 1e6:.2f} µs a bar over whole histories"
 
 
 def _house() -> Iterator[Finding]:

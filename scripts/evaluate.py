@@ -3,23 +3,65 @@
 wavetank evaluate policy=RUN [slice=test] [market.path=FILE.parquet] [out=DIR]
 """
 
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
 import hydra
 from omegaconf import DictConfig
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.table import Table
 
 from ..conf import schema
+
+if TYPE_CHECKING:
+    from ..experiments.figure_groups import Section
+
+LEAST = 10  # columns a track
+GAP, EDGES = 2, 2  # columns between two of the table, and around it
 
 
 @hydra.main(version_base="1.3", config_path="pkg://wavetank.conf", config_name="evaluate")
 def main(composed: DictConfig) -> None:
     """Open the door of `wavetank evaluate`."""
     config = schema.typed(composed, schema.EvaluateConfig)
-    from ..experiments.examine import examine  # heavy, as in train
-    from .progress import show_figures
+    from ..experiments.examine import PAGE, RESULT, examine  # heavy, as in train
+    from ..experiments.figure_groups import sections_of
 
     examined = examine(config)
-    show_figures("policy under its limits, baselines under none", examined.figures)
+    show_sections("policy under its limits, baselines under none", sections_of(examined.measured))
     if examined.folder is not None:
-        print(f"result    {examined.folder / 'evaluation.json'}")
+        print(f"result    {examined.folder / RESULT}")
+        print(f"page      {examined.folder / PAGE}")
+
+
+def show_sections(title: str, sections: "Sequence[Section]") -> None:
+    """Print one table: groups one below the other, a column a track."""
+    names = sections[0].names
+    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
+    table.add_column("", no_wrap=True)
+    widths = [max(LEAST, *(len(cell) for section in sections for cell in _cells(section, name))) for name in names]
+    for name, width in zip(names, widths, strict=True):
+        table.add_column(name, justify="right", width=width, overflow="fold")  # a long name is folded, a figure never
+    for section in sections:
+        table.add_section()
+        table.add_row(f"[bold]{section.title}[/bold]")
+        columns = zip(*(_cells(section, name) for name in names), strict=True)
+        for (label, _), cells in zip(section.rows, columns, strict=True):
+            table.add_row(f"  {label}", *cells)
+    labels = max(
+        len(label) for section in sections for label in (section.title, *(f"  {one}" for one, _ in section.rows))
+    )
+    needed = labels + sum(widths) + GAP * len(widths) + EDGES
+    Console(width=max(Console().width, needed)).print(table)  # figures cut short by a narrow terminal say nothing
+
+
+def _cells(section: "Section", name: str) -> list[str]:
+    """The column of one track; dashes where the section does not have it."""
+    if name not in section.names:
+        return ["–"] * len(section.rows)
+    place = list(section.names).index(name)
+    return [cells[place] for _, cells in section.rows]
 
 
 if __name__ == "__main__":

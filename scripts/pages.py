@@ -4,7 +4,7 @@ from pathlib import Path
 
 from ..envs.observation import observation_page
 
-SPECS = ("spine", "spine_memory")
+SPECS = ("default", "default_memory", "default_flow", "spine", "spine_memory")
 
 
 def pages() -> dict[str, str]:

@@ -7,6 +7,7 @@ desks, rewards or policies.
 
 import math
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 
 import mesa
@@ -41,7 +42,8 @@ class CrowdMarket(mesa.Model):  # type: ignore[misc]  # mesa ships no types
     """A market of traders on a price-time-priority book, calm or in a storm.
 
     `rng` is a seed or a Generator (one draw of it seeds the market). `role` says which ranges a storm is drawn from;
-    a storm of the other role is refused. `onset` (bar) replaces the drawn one. `latency_steps` is how many market
+    a storm of the other role is refused. `onset` (bar) replaces the drawn one; a drawn storm comes `calm_bars` later
+    than drawn, for somebody who must watch that long before the first act. `latency_steps` is how many market
     steps an outsider's order travels. `all_orders` keeps every order event in the tape, not only trades.
 
     >>> bars = CrowdMarket(scenario="flash_crash", rng=7).run(bars=2880).bars()
@@ -55,6 +57,7 @@ class CrowdMarket(mesa.Model):  # type: ignore[misc]  # mesa ships no types
         interval: str = "1m",
         role: Role = "train",
         onset: int | None = None,
+        calm_bars: int = 0,
         storm: Storm | None = None,
         crowd: Population | None = None,
         latency_steps: int = 1,
@@ -67,6 +70,9 @@ class CrowdMarket(mesa.Model):  # type: ignore[misc]  # mesa ships no types
             raise ValueError(f"onset {onset} was given beside a storm, which has its own, {storm.onset}")
         if storm is not None:
             self.scenario.admit(storm, role)
+        if calm_bars < 0:
+            raise ValueError(f"calm_bars {calm_bars} must be 0 or more")
+        self.calm_bars = calm_bars
         if latency_steps < 1:
             raise ValueError(f"latency_steps is {latency_steps}, an order travels at least 1 market step")
         self.latency_steps = latency_steps
@@ -318,6 +324,8 @@ class CrowdMarket(mesa.Model):  # type: ignore[misc]  # mesa ships no types
 
     def _schedule_storm(self) -> None:
         drawn = self.scenario.draw(np.random.default_rng(self._seeds[STORM_SEED]), self.role, self.onset)
+        if drawn is not None and self.onset is None:
+            drawn = replace(drawn, onset=drawn.onset + self.calm_bars)
         self.storm = drawn if self.given_storm is None else self.given_storm
         if self.storm is None:
             return

@@ -1,11 +1,14 @@
 """Environments of every kind for the tests of envs/: costs, leverage, limits, gaps, lengths, both action spaces."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from wavetank.envs.actions import levels_of
 from wavetank.envs.observation import ObservationSpec
+from wavetank.envs.rewards import PARTS
 from wavetank.envs.setup import EnvKeywords
 from wavetank.market.bars import Bars
 from wavetank.market.costs import Costs
@@ -43,14 +46,23 @@ CASES: dict[str, tuple[Bars, EnvKeywords]] = {
         {"limits": Limits("live", 1.0, 2.0, 0.03, 0.1, terminate_on_halt=True), "actions": "discrete"},
     ),
     "short episodes": (GAPPY, {"episode_bars": 1, "observation": SHORT}),
+    "five levels": (SMOOTH, {"actions": "discrete:5", "observation": SHORT, "episode_bars": 70}),
     "little cash": (SMOOTH, {"cash": 100.0, "instrument": Instrument(lot=0.01, min_notional=20.0), "episode_bars": 80}),
+}
+
+EXTRA: dict[str, tuple[Bars, EnvKeywords]] = {  # walks that the plain twin does not know
+    "borrowed": (SMOOTH, {"costs": replace(DEAR, borrow_bps_per_day=30.0), "instrument": LEVERED, "episode_bars": 40}),
+    "varied": (GAPPY, {"vary_costs": 3.0, "episode_bars": 33, "observation": SHORT}),
+    "windowed": (SMOOTH, {"observation": replace(SHORT, window=9), "episode_bars": 45}),
+    "every part": (WILD, {"rewards": dict.fromkeys(PARTS, 0.1), "limits": Limits("live"), "observation": SHORT}),
 }
 
 
 def draw_actions(rng: np.random.Generator, keywords: EnvKeywords, steps: int, count: int) -> NDArray[Any]:
     """(steps, count) or (steps, count, 1) actions; the targets of a box are held for a few bars now and then."""
-    if keywords.get("actions") == "discrete":
-        return rng.integers(0, 3, (steps, count))
+    levels = levels_of(keywords.get("actions", "box"))
+    if levels is not None:
+        return rng.integers(0, len(levels), (steps, count))
     targets = rng.uniform(-1.0, 1.0, (steps, count, 1)).astype(np.float32)
     targets[rng.random(targets.shape) < 0.1] = 0.0
     targets[rng.random(targets.shape) < 0.1] = 1.0

@@ -13,6 +13,7 @@ from wavetank.envs.batch import BatchTradingEnv
 from wavetank.envs.desk import Desk
 from wavetank.envs.features import FEATURES
 from wavetank.envs.observation import ObservationSpec
+from wavetank.envs.rewards import PARTS
 from wavetank.market.bars import INTERVALS, Bar, Bars
 from wavetank.market.contract import terms_of
 from wavetank.market.costs import Costs
@@ -28,6 +29,9 @@ SETUPS = {
     "levered": {"instrument": Instrument(max_leverage=6.0, maintenance=0.05), "episode_bars": 60},
     "clipped": {"limits": Limits("clip", 0.5, 0.3, 0.02, 0.2), "costs": Costs(participation=0.01)},
     "live": {"limits": Limits("live", 1.0, 2.0, 0.01, 0.05, True), "rewards": {"log_growth": 1.0, "drawdown": 0.3}},
+    "windowed": {"observation": ObservationSpec("wide", 1, ("return_1", "rsi_14"), window=5), "episode_bars": 30},
+    "borrowing": {"instrument": Instrument(max_leverage=3.0), "costs": Costs(borrow_bps_per_day=50.0)},
+    "varied": {"vary_costs": 3.0, "episode_bars": 25, "rewards": dict.fromkeys(PARTS, 0.5)},
 }
 
 

@@ -69,7 +69,7 @@ def test_an_order_pays_the_spread_of_the_book(arena: ArenaEnv) -> None:
 
 
 def test_a_policy_moves_the_market_and_shifts_nobodys_draws() -> None:
-    quiet, loud = (ArenaEnv("normal", episode_bars=12, size=20.0) for _ in range(2))
+    quiet, loud = (ArenaEnv("normal", episode_bars=12, size=20.0, observation="spine") for _ in range(2))
     quiet.reset(seed=7)
     loud.reset(seed=7)
     for _ in range(3):
@@ -83,7 +83,7 @@ def test_the_arenas_desk_sees_what_a_plain_desk_sees_of_the_same_bars(arena: Are
     observation, _ = arena.reset(seed=8)
     for action in (BUY, FLAT, SELL):
         observation, _, _, _, _ = arena.step(action)
-    desk = Desk(ObservationSpec.load("spine"), arena.terms, arena.interval_ms)
+    desk = Desk(ObservationSpec.load("default"), arena.terms, arena.interval_ms)
     for bar in arena.market.bars():
         desk.on_bar(bar)
     assert desk.observe(arena.account).tobytes() == observation.tobytes()
@@ -141,3 +141,16 @@ def _walk(arena: ArenaEnv, seed: int) -> np.ndarray:
     for action in (BUY, BUY, SELL, FLAT):
         rows.append(arena.step(action)[0])
     return np.stack(rows)
+
+
+def test_no_storm_begins_before_the_first_action() -> None:
+    """The default columns warm up over a week of bars: storms, drawn from bar 60 on, wait for them."""
+    arena = ArenaEnv("flash_crash", episode_bars=5)
+    try:
+        for seed in range(4):
+            _, info = arena.reset(seed=seed)
+            assert arena.market.storm is not None
+            assert info["index"] + 1 == 169
+            assert 169 <= arena.market.storm.onset < 169 + 540
+    finally:
+        arena.close()

@@ -8,27 +8,28 @@ from gymnasium.vector import AutoresetMode
 from numpy.typing import NDArray
 
 from wavetank.envs.batch import BatchTradingEnv
-from wavetank.envs.episodes import BLOCK, PARALLEL_FROM
-from wavetank.envs.rewards import PARTS
+from wavetank.envs.episodes import PARALLEL_FROM
+from wavetank.envs.rewards import ALWAYS
 from wavetank.envs.trading import TradingEnv
+from wavetank.envs.walk import BLOCK
 from wavetank.market.jit import set_threads, threads
 from wavetank.market.ledger import open_account
 
 from ..market.handmade import same_bits
-from .cases import CASES, GAPPY, LEVERED, SHORT, SMOOTH, WILD, draw_actions
+from .cases import CASES, EXTRA, GAPPY, LEVERED, SHORT, SMOOTH, WILD, draw_actions
 
 COUNT, STEPS = 8, 550
 MODES = ("SAME_STEP", "NEXT_STEP")
 
 
 def test_the_comparison_covers_a_hundred_thousand_steps() -> None:
-    assert len(CASES) * len(MODES) * COUNT * STEPS >= 100_000
+    assert len(CASES | EXTRA) * len(MODES) * COUNT * STEPS >= 100_000
 
 
 @pytest.mark.parametrize("autoreset", MODES)
-@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize("case", CASES | EXTRA)
 def test_a_batch_equals_single_environments_to_the_last_bit(case: str, autoreset: str) -> None:
-    bars, keywords = CASES[case]
+    bars, keywords = (CASES | EXTRA)[case]
     batch = BatchTradingEnv(bars, COUNT, autoreset=autoreset, parts=True, **keywords)
     singles = [TradingEnv(bars, **keywords) for _ in range(COUNT)]
     observations, _ = batch.reset(seed=90)
@@ -180,12 +181,12 @@ def test_seeds_count_up_along_the_batch_and_wrap_at_64_bits() -> None:
 
 
 def test_a_named_start_is_the_first_bar_observed() -> None:
-    env = BatchTradingEnv(SMOOTH, 3)
+    env = BatchTradingEnv(SMOOTH, 3, observation="spine")
     env.reset(seed=1, options={"start": 200})
     assert env.episodes.running.clock[:, 0].tolist() == [200] * 3
     observations, _ = env.reset(options={"start": [100, 200, 300]})
     assert env.episodes.running.clock[:, 0].tolist() == [100, 200, 300]
-    single = TradingEnv(SMOOTH)
+    single = TradingEnv(SMOOTH, observation="spine")
     assert same_bits(single.reset(options={"start": 300})[0], observations[2])
 
 
@@ -213,12 +214,12 @@ def test_an_unseeded_environment_differs_from_the_next() -> None:
 def test_sums_of_an_episode_are_those_of_its_steps() -> None:
     env = BatchTradingEnv(SMOOTH, 3, episode_bars=12, parts=True, rewards={"log_growth": 1.0, "cost": 2.0})
     env.reset(seed=1)
-    rng, parts, total = np.random.default_rng(2), np.zeros((3, len(PARTS))), np.zeros(3)
+    rng, parts, total = np.random.default_rng(2), np.zeros((3, len(ALWAYS))), np.zeros(3)
     for _ in range(12):
         _, rewards, _, _, infos = env.step(rng.uniform(-1, 1, (3, 1)))
         parts += infos["reward_parts"]
         total += rewards
-    for k, name in enumerate(PARTS):
+    for k, name in enumerate(ALWAYS):
         assert infos["episode"][name] == pytest.approx(parts[:, k], abs=1e-15)
     assert infos["episode"]["r"] == pytest.approx(total, abs=1e-15)
     assert infos["episode"]["r"] == pytest.approx(parts[:, 0] + 2 * parts[:, 1], abs=1e-15)
@@ -226,7 +227,7 @@ def test_sums_of_an_episode_are_those_of_its_steps() -> None:
 
 
 def test_who_has_not_ended_reports_zeros() -> None:
-    env = BatchTradingEnv(GAPPY, 30, episode_bars=9)
+    env = BatchTradingEnv(GAPPY, 30, episode_bars=9, observation="spine")
     env.reset(seed=1, options={"start": [100 + i for i in range(30)]})
     env.reset(options={"reset_mask": np.arange(30) < 1})
     for _ in range(4):
@@ -252,7 +253,7 @@ def test_who_has_not_ended_reports_zeros() -> None:
         ({"episode_bars": 0}, "episode_bars 0 must be 1 or more"),
         ({"cash": 0.0}, "an account cannot open with 0.0 in cash"),
         ({"cash": float("nan")}, "an account cannot open with nan in cash"),
-        ({"actions": "continuous"}, "actions 'continuous' must be one of box, discrete"),
+        ({"actions": "continuous"}, "actions 'continuous' must be box, discrete, or discrete:n with n from 2 to 201"),
         ({"observation": "spline"}, "there is no observation 'spline'"),
         ({"rewards": {"sharpe": 1.0}}, "there is no reward part 'sharpe'"),
         ({"dead_band": -0.1}, r"dead_band -0.1 must lie in \[0, 1\)"),
@@ -264,7 +265,7 @@ def test_a_wrong_keyword_costs_one_sentence(keywords: dict[str, Any], sentence: 
 
 
 def test_wrong_calls_cost_one_sentence() -> None:
-    env = BatchTradingEnv(SMOOTH, 2)
+    env = BatchTradingEnv(SMOOTH, 2, observation="spine")
     with pytest.raises(ValueError, match="call reset before the first step"):
         env.step(np.zeros((2, 1)))
     with pytest.raises(ValueError, match=r"a batch is seeded by one number: episode i gets seed \+ i"):
@@ -298,7 +299,7 @@ def test_discrete_actions_are_whole_numbers_of_the_space(actions: NDArray[Any]) 
 
 def test_bars_too_few_to_warm_up_are_refused() -> None:
     with pytest.raises(
-        ValueError, match="observation spine needs 60 bars to warm up and one to trade; the longest stretch has 60"
+        ValueError, match="observation default needs 169 bars to warm up and one to trade; the longest stretch has 169"
     ):
-        BatchTradingEnv(SMOOTH.slice(0, 60), 1)
-    BatchTradingEnv(SMOOTH.slice(0, 61), 1).reset(seed=1)
+        BatchTradingEnv(SMOOTH.slice(0, 169), 1)
+    BatchTradingEnv(SMOOTH.slice(0, 170), 1).reset(seed=1)

@@ -8,7 +8,7 @@ import pytest
 from numpy.typing import NDArray
 
 from wavetank.envs.batch import BatchTradingEnv
-from wavetank.envs.episodes import _step_serial
+from wavetank.envs.walk import walk_serial
 from wavetank.market.jit import COMPILED
 
 from ..market.handmade import same_bits
@@ -75,7 +75,7 @@ def test_no_form_of_the_actions_compiles_the_step_anew() -> None:
     env = BatchTradingEnv(SMOOTH, 4)
     env.reset(seed=1)
     env.step(np.zeros((4, 1)))
-    signatures = len(_step_serial.signatures)  # type: ignore[attr-defined]  # a compiled kernel knows them
+    signatures = len(walk_serial.signatures)  # type: ignore[attr-defined]  # a compiled kernel knows them
     forms = [
         np.zeros((4, 3))[:, :1],
         np.broadcast_to(0.5, (4, 1)),
@@ -85,7 +85,7 @@ def test_no_form_of_the_actions_compiles_the_step_anew() -> None:
     ]
     for actions in forms:
         env.step(actions)  # type: ignore[arg-type]
-    assert len(_step_serial.signatures) == signatures  # type: ignore[attr-defined]
+    assert len(walk_serial.signatures) == signatures  # type: ignore[attr-defined]
 
 
 def test_two_buffers_take_turns_and_hold_what_copies_hold() -> None:

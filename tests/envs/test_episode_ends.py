@@ -60,7 +60,7 @@ def test_a_start_that_is_no_whole_number_is_refused(start: object) -> None:
 
 
 def test_the_first_reset_of_a_batch_begins_every_episode() -> None:
-    env = BatchTradingEnv(drawn_bars(np.random.default_rng(1), 100), 2)
+    env = BatchTradingEnv(drawn_bars(np.random.default_rng(1), 200), 2)
     with pytest.raises(ValueError, match="reset_mask"):
         env.reset(seed=1, options={"reset_mask": np.array([True, False])})
     env.reset(seed=1)

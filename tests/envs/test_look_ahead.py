@@ -8,8 +8,9 @@ import pytest
 from numpy.typing import NDArray
 
 from wavetank.envs.batch import BatchTradingEnv
-from wavetank.envs.features import FEATURES, feature_matrix
+from wavetank.envs.features import FEATURES, feature_matrix, warm_up
 from wavetank.envs.observation import ObservationSpec
+from wavetank.envs.setup import EnvKeywords
 from wavetank.envs.tape import FUNDING, ROLLED, Tape
 from wavetank.envs.trading import TradingEnv
 from wavetank.market.bars import Bars
@@ -33,7 +34,10 @@ def _with_another_future(bars: Bars, t: int, seed: int = 1) -> Bars:
         scale = 1.0 if name == "volume" else factor
         columns.append(np.concatenate([getattr(bars, name)[: t + 1], getattr(other, name) * scale]))
     open_, high, low, close, volume = columns
-    return Bars(bars.interval, bars.opened_at, open_, high, low, close, volume)
+    taker = bars.taker_buy_volume
+    if taker is not None:
+        taker = np.concatenate([taker[: t + 1], other.volume * rng.random(rest)])
+    return Bars(bars.interval, bars.opened_at, open_, high, low, close, volume, taker)
 
 
 @pytest.fixture(scope="module")
@@ -67,12 +71,23 @@ def _assert_blind(bars: Bars, t: int, **keywords: Any) -> None:
         assert a[past] != b[past], "the futures are the same: this test sees nothing"
 
 
+def _first_walked(bars: Bars, keywords: EnvKeywords) -> int:
+    """Bars of a segment before a walk of 50 bars may begin and end at t."""
+    named = keywords.get("observation", "default")
+    spec = ObservationSpec.load(named) if isinstance(named, str) else named
+    return warm_up(spec.market, bars.interval_ms) + spec.window + 50
+
+
 PLACES = [
     (case, t)
-    for case, (bars, _) in CASES.items()
-    for t in (120, 299, 420, 800)
-    if any(first + 110 <= t < stop - 1 for first, stop in bars.segments())
+    for case, (bars, keywords) in CASES.items()
+    for t in (120, 230, 299, 420, 490, 560, 800, 850)
+    if any(first + _first_walked(bars, keywords) <= t < stop - 1 for first, stop in bars.segments())
 ]
+
+
+def test_every_case_has_its_places() -> None:
+    assert {case for case, _ in PLACES} == set(CASES)
 
 
 @pytest.mark.parametrize(("case", "t"), PLACES)
@@ -81,7 +96,7 @@ def test_another_future_changes_nothing_that_was_told_before(case: str, t: int) 
     _assert_blind(bars, t, **keywords)
 
 
-@pytest.mark.parametrize("t", [200, 650, 1_000, 1_300])
+@pytest.mark.parametrize("t", [250, 650, 1_000, 1_300])
 def test_another_future_of_recorded_bars_changes_nothing_either(recorded: Bars, t: int) -> None:
     _assert_blind(recorded, t)
 
@@ -100,6 +115,28 @@ def test_bars_that_are_not_there_yet_change_no_column(recorded: Bars) -> None:
     whole = feature_matrix(recorded, ALL.market)
     for stop in (61, 100, 777, 1_200):
         assert same_bits(feature_matrix(recorded.slice(0, stop), ALL.market), whole[:stop])
+
+
+@pytest.mark.parametrize("interval", ["", "@2h", "@4h", "@1d"])
+def test_no_column_of_any_interval_knows_another_future_of_recorded_bars(interval: str) -> None:
+    """Also in the middle of a higher bar: t stands at every place within a day."""
+    path = data_folder() / "ohlcv" / "binanceusdm_BTCUSDT_1h.parquet"
+    if not path.is_file():
+        pytest.skip(f"no recorded data at {data_folder()} (WAVETANK_DATA)")
+    bars = read_bars(path, start="2020-01-01", end="2020-04-20")
+    named = (*FEATURES, *ObservationSpec.load("default_flow").market, *ObservationSpec.load("spine").market)
+    columns = [
+        name + interval for name in dict.fromkeys(named) if warm_up((name + interval,), bars.interval_ms) < 2_400
+    ]
+    assert len(columns) > (30 if interval == "@1d" else 45)
+    need = warm_up(tuple(columns), bars.interval_ms)
+    told = feature_matrix(bars, tuple(columns))
+    for t in range(need + 5, need + 5 + 24 * 5, 5):
+        other = feature_matrix(_with_another_future(bars, t, seed=t), tuple(columns))
+        assert same_bits(told[: t + 1], other[: t + 1])
+        moved = ~(told[t + 1 :] == other[t + 1 :]).all(axis=0)
+        still = [name for name, moves in zip(columns, moved, strict=True) if not moves]
+        assert all(name.startswith(("day_", "week_")) for name in still), "this test sees nothing of these"
 
 
 def test_a_batch_that_starts_and_restarts_at_random_knows_no_more() -> None:

@@ -59,7 +59,10 @@ def test_terrain_survives_json(terrain: Terrain) -> None:
 def test_env_with_the_frozen_policy_equals_desk_and_paper_venue(folder: Path, bars: Bars) -> None:
     """One desk: the compiled walk of training and the calls of the runner give one equity, to the last bit."""
     passport = load_passport(folder)
-    env = TradingEnv(bars, instrument=passport.terrain.instrument, limits=passport.terrain.limits, random_start=False)
+    terrain = passport.terrain
+    env = TradingEnv(
+        bars, instrument=terrain.instrument, limits=terrain.limits, observation=terrain.spec, random_start=False
+    )
     observation, info = env.reset(seed=1)
     desk, venue = _warmed(passport, bars, info["index"])
     steps, over = 0, False

@@ -30,7 +30,7 @@ def test_gymnasium_is_content(actions: str) -> None:
 
 def test_the_spaces_are_those_of_the_contract() -> None:
     env = TradingEnv(SMOOTH)
-    assert env.observation_space == gymnasium.spaces.Box(-np.inf, np.inf, (18,), np.float32)
+    assert env.observation_space == gymnasium.spaces.Box(-np.inf, np.inf, (40,), np.float32)
     assert env.action_space == gymnasium.spaces.Box(-1.0, 1.0, (1,), np.float32)
     assert TradingEnv(SMOOTH, actions="discrete").action_space == gymnasium.spaces.Discrete(3)
 
@@ -165,7 +165,7 @@ def test_an_observation_is_the_row_of_the_bar_and_the_account() -> None:
     matrix = feature_matrix(GAPPY, env.setup.spec.market)
     observation, info = env.reset(seed=1)
     for _ in range(60):
-        assert same_bits(observation[:10], matrix[info["index"]])
+        assert same_bits(observation[:32], matrix[info["index"]])
         assert np.isfinite(observation).all()
         observation, _, _, over, info = env.step(np.array([0.3]))
         if over:
@@ -180,7 +180,7 @@ def test_memory_columns_come_from_the_past_that_is_given() -> None:
     assert same_bits(observation[10:20], table[info["index"]])
     with pytest.raises(ValueError, match="observation spine_memory has memory columns, but no past was given"):
         TradingEnv(SMOOTH, observation="spine_memory")
-    with pytest.raises(ValueError, match="observation spine has no memory columns, yet a past was given"):
+    with pytest.raises(ValueError, match="observation default has no memory columns, yet a past was given"):
         TradingEnv(SMOOTH, past=Tabled(SMOOTH.closed_at, table))
     short = ObservationSpec("short_memory", 1, SHORT.market, MEMORY_COLUMNS)
     with pytest.raises(ValueError, match="the tabled past has no row for the close at"):
@@ -224,7 +224,7 @@ def test_the_second_episode_begins_as_untouched_as_the_first() -> None:
     assert env.account.trades > 0
     observation, info = env.reset()
     assert env.account == open_account(100_000.0)
-    assert observation[10:].tolist() == [0, 0, 0, 0, 1, 1, 1, 0]
+    assert observation[32:].tolist() == [0, 0, 0, 0, 1, 1, 1, 0]
     assert (info["fees"], info["funding"], info["lots"]) == (0.0, 0.0, 0)
     _, reward, _, _, info = env.step(np.array([0.0]))
     assert reward == 0.0
@@ -243,7 +243,7 @@ def test_episodes_start_all_over_the_bars_with_room_for_their_length() -> None:
 
 def test_without_random_start_an_episode_begins_at_the_first_bar_that_can_be_observed() -> None:
     env = TradingEnv(SMOOTH, random_start=False)
-    assert [env.reset(seed=seed)[1]["index"] for seed in (1, 2, None)] == [59, 59, 59]
+    assert [env.reset(seed=seed)[1]["index"] for seed in (1, 2, None)] == [168, 168, 168]
 
 
 def test_a_named_start_wins_over_the_draw_and_the_next_reset_draws_again() -> None:
@@ -292,8 +292,8 @@ def test_wrong_calls_cost_one_sentence() -> None:
         env.step(np.array([0.0]))
     with pytest.raises(ValueError, match="reset has no option begin; it has start"):
         env.reset(options={"begin": 3})
-    with pytest.raises(ValueError, match="an episode cannot start at bar 58; bars 59…898 can be observed and traded"):
-        env.reset(options={"start": 58})
+    with pytest.raises(ValueError, match="an episode cannot start at bar 167; bars 168…898 can be observed and traded"):
+        env.reset(options={"start": 167})
     env.reset(seed=1)
     with pytest.raises(ValueError, match="2 actions were given for 1 episodes"):
         env.step(np.array([0.1, 0.2]))
@@ -301,6 +301,6 @@ def test_wrong_calls_cost_one_sentence() -> None:
 
 def test_defaults_need_nothing_but_bars_of_any_interval() -> None:
     for interval in ("1m", "15m", "1h", "4h", "1d"):
-        env = TradingEnv(drawn_bars(np.random.default_rng(1), 100, interval=interval))
+        env = TradingEnv(drawn_bars(np.random.default_rng(1), 200, interval=interval))
         env.reset(seed=1)
         assert math.isfinite(float(env.step(env.action_space.sample())[1]))

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from wavetank.envs.rewards import PARTS
+from wavetank.envs.actions import exposure_of
 from wavetank.envs.trading import TradingEnv
 from wavetank.market.bars import Bars
 from wavetank.market.conditions import conditions_of
@@ -50,7 +50,7 @@ def test_the_walk_equals_its_exact_twin(case: str) -> None:
             walked = 0
         t = info["index"]
         close, bar = float(bars.close[t]), bars.bar(t + 1)
-        target = float(action) - 1.0 if keywords.get("actions") == "discrete" else float(action[0])
+        target = exposure_of(float(action.reshape(())), keywords.get("actions", "box"))
         asked = twin.order(target, close, keywords.get("dead_band", 0.02))
         order = twin.let_through(asked, close)
         rate = assumed_rate(bar.opened_at, HOUR, costs.funding_bps_per_8h)
@@ -60,8 +60,9 @@ def test_the_walk_equals_its_exact_twin(case: str) -> None:
         walked += 1
         over = twin.dead or (limits.terminate_on_halt and twin.state == HALTED)
         last = next(stop for start, stop in bars.segments() if start <= t < stop) - 1
-        cut = not over and (t + 1 == last or walked == keywords.get("episode_bars"))
-        if cut and t + 1 in _last_bars_before_gaps(bars):
+        is_last = t + 1 == last or walked == keywords.get("episode_bars")
+        cut = is_last and not over
+        if is_last and not twin.dead and t + 1 in _last_bars_before_gaps(bars):  # a halt there closes it too
             happened |= {"closed for a gap"} if twin.lots else set()
             sigma, volume = conditions[t + 1].tolist()
             twin.close_for_gap(bar.close, sigma, volume)
@@ -80,7 +81,7 @@ def test_the_walk_equals_its_exact_twin(case: str) -> None:
         growth = math.log(max(float(twin.equity / before), 1e-4))
         parts = info["reward_parts"]
         assert parts["log_growth"] == pytest.approx(growth, abs=1e-9)
-        assert reward == pytest.approx(sum(weights.get(name, 0.0) * parts[name] for name in PARTS), abs=1e-15)
+        assert reward == pytest.approx(sum(weights.get(name, 0.0) * value for name, value in parts.items()), abs=1e-15)
         if terminated or truncated:
             twin = None
     assert HAPPENS.get(case, set()) <= happened, "this walk has become a dull one"

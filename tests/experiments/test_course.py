@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -5,15 +6,26 @@ import numpy as np
 import pytest
 from hydra import compose, initialize_config_module
 
-from wavetank.agents.rules import RULES
+from wavetank.agents.rules import make_rule
 from wavetank.agents.scaling import Scaler
 from wavetank.conf.schema import TrainConfig, WalkForwardConfig, typed
-from wavetank.experiments.course import CourseError, course_of, history_bars, open_course, purge_bars, terrain_of
+from wavetank.envs.batch import BatchTradingEnv
+from wavetank.envs.tape import FUNDING
+from wavetank.experiments.course import (
+    CourseError,
+    course_of,
+    funding_of,
+    history_bars,
+    open_course,
+    purge_bars,
+    terrain_of,
+)
 from wavetank.experiments.evaluate import warm_up_bars
 from wavetank.experiments.splits import holdout
 from wavetank.experiments.walkforward import windows_of
 from wavetank.market.bars import Bars
-from wavetank.market.store import write_bars
+from wavetank.market.funding import Funding
+from wavetank.market.store import Store, write_bars
 
 from .made_bars import wandering
 
@@ -62,7 +74,7 @@ def test_a_column_of_the_judged_slice_looks_back_on_no_training_bar(tmp_path: Pa
     assert course.validation.opened_at[0] > course.train.opened_at[-1]
     assert course.test.opened_at[0] > course.validation.opened_at[-1]
     assert len(course.validation) == 300 + need
-    track = course.judge(RULES["flat"](course.terrain.spec.columns), "validation", name="flat")
+    track = course.judge(make_rule("flat"), "validation", name="flat")
     assert len(track) == 301  # every bar of the slice is traded, from the close before it
 
 
@@ -76,7 +88,7 @@ def test_a_memory_s_horizon_widens_the_purge(tmp_path: Path) -> None:
 
 
 def test_windows_of_a_walk_keep_train_and_test_apart_by_the_purge(tmp_path: Path) -> None:
-    config = history(tmp_path, "walk.embargo=3", program="walkforward")
+    config = history(tmp_path, "walk.embargo=3", "env.observation=spine", program="walkforward")
     bars = history_bars(config.market)
     purge = purge_bars(config, terrain_of(config).spec)
     folds = windows_of(config, bars)
@@ -130,3 +142,51 @@ def test_an_instrument_or_costs_that_cannot_be_are_refused(tmp_path: Path) -> No
         open_course(history(tmp_path, "market.instrument.lot=-1"))
     with pytest.raises(ValueError, match="taker_fee_bps -3.0"):
         open_course(history(tmp_path, "costs.taker_fee_bps=-3"))
+
+
+def test_a_series_of_funding_is_charged_in_training_and_in_judgement(tmp_path: Path) -> None:
+    rates = tmp_path / "funding.csv"
+    stamps = np.datetime_as_string(wandering(2000).opened_at[::2].astype("datetime64[ms]")).tolist()
+    rates.write_text("ts,rate\n" + "".join(f"{stamp},0.001\n" for stamp in stamps))
+    plain = open_course(history(tmp_path))
+    paid = open_course(history(tmp_path, f"market.funding={rates}"))
+    assert plain.funding is None
+    assert paid.facts()["funding"]["stamps"] == len(stamps)
+    tracks = [course.judge(make_rule("hold"), "validation", name="hold") for course in (plain, paid)]
+    assert tracks[1].funding[-1] > 5 * tracks[0].funding[-1] > 0
+    env = paid.training_env()
+    assert isinstance(env, BatchTradingEnv)
+    assert set(env.episodes.tape.prices[:, FUNDING].tolist()) == {0.0, 0.001}
+
+
+def test_bars_and_funding_may_come_from_the_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WAVETANK_STORE", str(tmp_path / "store"))
+    bars = wandering(2000)
+    Store().append("mine", "BARS", replace(bars, symbol="BARS"), source="test")
+    Store().append_funding("mine", "BARS", Funding(bars.opened_at[:3], np.array([1.0, 2.0, 3.0])), source="test")
+    market = config_of("train", "env=history", "market.path=mine/BARS/1h", "market.funding=mine/BARS").market
+    assert history_bars(market).close.tobytes() == bars.close.tobytes()
+    rates = funding_of(market)
+    assert rates is not None
+    assert rates.rates.tolist() == [1.0, 2.0, 3.0]
+
+
+@pytest.mark.parametrize(
+    ("override", "sentence"),
+    [
+        (
+            "market.path=mine/BARS",
+            "mine/BARS is neither a .parquet or .csv file nor VENUE/SYMBOL/INTERVAL in the store",
+        ),
+        ("market.path=mine//1h", "mine//1h is neither"),
+    ],
+)
+def test_an_address_that_is_none_costs_one_sentence(override: str, sentence: str) -> None:
+    with pytest.raises(CourseError, match=sentence):
+        history_bars(config_of("train", "env=history", override).market)
+
+
+def test_an_interval_must_be_that_of_the_series() -> None:
+    market = config_of("train", "env=history", "market.path=mine/BARS/1h", "market.interval=4h").market
+    with pytest.raises(CourseError, match="market.path names 1h bars, market.interval is 4h"):
+        history_bars(market)

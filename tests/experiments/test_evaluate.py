@@ -7,25 +7,24 @@ import pytest
 from numpy.typing import NDArray
 
 from wavetank.agents.policy import Decision
-from wavetank.agents.rules import RULES
+from wavetank.agents.rules import make_rule
+from wavetank.envs.arena import ArenaEnv
 from wavetank.envs.observation import ObservationSpec
 from wavetank.envs.trading import TradingEnv
-from wavetank.experiments.evaluate import Track, run_policy, stitch, warm_up_bars
+from wavetank.experiments.evaluate import Track, follow, run_policy, stitch, warm_up_bars
+from wavetank.market.bars import Bar, Bars
 from wavetank.market.costs import Costs
+from wavetank.market.ledger import Account, open_account
 from wavetank.market.limits import Limits, State
 from wavetank.market.orders import Instrument
 
 from .made_bars import rising, wandering
 
-SPEC = ObservationSpec.load("spine")
+SPEC = ObservationSpec.load("default")
 FREE = Costs(0.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0)
 OFF = Limits(mode="off")
 FINE = Instrument(lot=1e-6, min_notional=0.0)
 NEED = warm_up_bars(SPEC)
-
-
-def rule(name: str) -> Any:
-    return RULES[name](SPEC.columns)
 
 
 class Wishes:
@@ -42,7 +41,7 @@ class Wishes:
 
 def test_holding_without_costs_earns_what_the_market_earns() -> None:
     bars = rising(NEED + 50)
-    track = run_policy(rule("hold"), bars, instrument=FINE, costs=FREE, limits=OFF, cash=1000.0)
+    track = run_policy(make_rule("hold"), bars, instrument=FINE, costs=FREE, limits=OFF, cash=1000.0)
 
     # bought at the open of the bar after the first observed one, which is the close it was observed at
     assert len(track) == 51
@@ -54,7 +53,7 @@ def test_holding_without_costs_earns_what_the_market_earns() -> None:
 
 
 def test_a_flat_policy_keeps_its_money() -> None:
-    track = run_policy(rule("flat"), wandering(NEED + 20), cash=500.0)
+    track = run_policy(make_rule("flat"), wandering(NEED + 20), cash=500.0)
 
     assert (track.equity == 500.0).all()
     assert track.metrics()["trades"] == 0
@@ -78,8 +77,8 @@ def test_a_track_is_what_the_environment_says_step_by_step() -> None:
 def test_the_track_begins_at_the_bar_asked_for() -> None:
     bars = wandering(NEED + 40)
 
-    assert run_policy(rule("hold"), bars, start=NEED + 9).closed_at[0] == bars.closed_at[NEED + 9]
-    assert run_policy(rule("hold"), bars, start=3).closed_at[0] == bars.closed_at[NEED - 1]
+    assert run_policy(make_rule("hold"), bars, start=NEED + 9).closed_at[0] == bars.closed_at[NEED + 9]
+    assert run_policy(make_rule("hold"), bars, start=3).closed_at[0] == bars.closed_at[NEED - 1]
 
 
 def test_the_future_does_not_change_the_track_so_far() -> None:
@@ -91,7 +90,7 @@ def test_the_future_does_not_change_the_track_so_far() -> None:
         column[NEED + 30 :] = getattr(other, name)[NEED + 30 :] * scale
         object.__setattr__(mixed, name, column)
     mixed.__post_init__()
-    before, after = (run_policy(rule("ma_cross"), each, limits=OFF) for each in (bars, mixed))
+    before, after = (run_policy(make_rule("ma_cross"), each, limits=OFF) for each in (bars, mixed))
 
     assert before.equity[:31].tobytes() == after.equity[:31].tobytes()
     assert before.equity[-1] != after.equity[-1]
@@ -99,7 +98,7 @@ def test_the_future_does_not_change_the_track_so_far() -> None:
 
 def test_a_long_gap_closes_the_position_and_the_account_goes_on_with_what_is_left() -> None:
     bars = rising(2 * NEED + 60, skip=(NEED + 30, 10))
-    track = run_policy(rule("hold"), bars, instrument=FINE, costs=FREE, limits=OFF, cash=1000.0)
+    track = run_policy(make_rule("hold"), bars, instrument=FINE, costs=FREE, limits=OFF, cash=1000.0)
     jump = int(np.flatnonzero(np.diff(track.closed_at) > bars.interval_ms)[0])
 
     assert track.closed_at[jump] == bars.closed_at[NEED + 29]
@@ -112,7 +111,7 @@ def test_a_long_gap_closes_the_position_and_the_account_goes_on_with_what_is_lef
 
 def test_a_halted_account_stays_flat_after_a_gap() -> None:
     bars = rising(2 * NEED + 60, rate=-0.01, skip=(NEED + 30, 10))
-    track = run_policy(rule("hold"), bars, costs=FREE)
+    track = run_policy(make_rule("hold"), bars, costs=FREE)
     after = track.closed_at > bars.closed_at[NEED + 29]
 
     assert track.state[-1] == State.HALTED
@@ -132,8 +131,8 @@ def test_ruin_ends_the_track() -> None:
 
 def test_closing_out_sells_on_the_last_bar_at_its_cost() -> None:
     bars = rising(NEED + 20)
-    kept = run_policy(rule("hold"), bars, limits=OFF)
-    sold = run_policy(rule("hold"), bars, limits=OFF, close_out=True)
+    kept = run_policy(make_rule("hold"), bars, limits=OFF)
+    sold = run_policy(make_rule("hold"), bars, limits=OFF, close_out=True)
 
     assert kept.exposure[-1] > 0.9
     assert sold.exposure[-1] == 0.0
@@ -152,15 +151,15 @@ def test_a_discrete_policy_means_short_flat_and_long() -> None:
 
 def test_too_few_bars_are_refused() -> None:
     with pytest.raises(ValueError, match=f"{NEED} bars are too few"):
-        run_policy(rule("flat"), wandering(NEED))
+        run_policy(make_rule("flat"), wandering(NEED))
 
 
 def test_stitched_tracks_go_on_with_the_money_of_the_last_one() -> None:
     bars = rising(NEED + 60)
-    whole = run_policy(rule("hold"), bars, instrument=FINE, costs=FREE, limits=OFF)
+    whole = run_policy(make_rule("hold"), bars, instrument=FINE, costs=FREE, limits=OFF)
     cut = NEED + 29
-    first = run_policy(rule("hold"), bars.slice(0, cut + 1), instrument=FINE, costs=FREE, limits=OFF)
-    second = run_policy(rule("hold"), bars, start=cut, instrument=FINE, costs=FREE, limits=OFF, cash=7.0)
+    first = run_policy(make_rule("hold"), bars.slice(0, cut + 1), instrument=FINE, costs=FREE, limits=OFF)
+    second = run_policy(make_rule("hold"), bars, start=cut, instrument=FINE, costs=FREE, limits=OFF, cash=7.0)
     both = stitch("both", [first, second])
 
     assert (both.closed_at == whole.closed_at).all()
@@ -172,7 +171,7 @@ def test_stitched_tracks_go_on_with_the_money_of_the_last_one() -> None:
 
 
 def test_a_saved_track_comes_back_bit_for_bit(tmp_path: Path) -> None:
-    track = run_policy(rule("ma_cross"), wandering(NEED + 30))
+    track = run_policy(make_rule("ma_cross"), wandering(NEED + 30))
     again = Track.load(track.save(tmp_path / "tracks" / "one.npz"))
 
     assert (again.name, again.interval_ms) == (track.name, track.interval_ms)
@@ -193,7 +192,7 @@ def test_a_saved_track_comes_back_bit_for_bit(tmp_path: Path) -> None:
 
 
 def test_a_track_that_is_not_finite_or_not_whole_is_refused() -> None:
-    track = run_policy(rule("flat"), wandering(NEED + 5))
+    track = run_policy(make_rule("flat"), wandering(NEED + 5))
     broken = track.equity.copy()
     broken[2] = np.nan
 
@@ -201,3 +200,101 @@ def test_a_track_that_is_not_finite_or_not_whole_is_refused() -> None:
         replace(track, equity=broken)
     with pytest.raises(ValueError, match="fees has 2 rows, not 6"):
         replace(track, fees=np.zeros(2))
+
+
+class Listens:
+    """A policy that sees bars: remembers what it was shown, wants what it was told."""
+
+    def __init__(self, *wishes: float) -> None:
+        self.wishes = list(wishes)
+        self.shown: list[Bar] = []
+        self.accounts: list[Account] = []
+
+    def begin(self, bars: Bars, account: Account) -> None:
+        self.shown, self.accounts = list(bars), [account]
+
+    def see(self, bar: Bar, account: Account) -> None:
+        self.shown.append(bar)
+        self.accounts.append(account)
+
+    def act(self, observations: NDArray[np.float32], state: Any = None, starts: Any = None) -> Decision:
+        wish = np.array([[self.wishes[len(self.accounts) - 1]]], np.float32)
+        return Decision(wish, np.ones(1, np.float32), np.zeros(1, np.float32))
+
+
+def test_a_rule_is_shown_every_closed_bar_since_the_gap_and_the_account_at_its_close() -> None:
+    bars = rising(2 * NEED + 60, skip=(NEED + 30, 10))
+    policy = Listens(*[0.5, 1.0, 0.2] * 40)
+    track = run_policy(policy, bars, limits=OFF)
+    second = NEED + 30  # the first bar of the last stretch
+
+    assert policy.shown == list(bars)[second:]
+    assert len(policy.accounts) == len(bars) - second - NEED + 1
+    assert [account.equity for account in policy.accounts[1:]] == track.equity[31:].tolist()
+    assert policy.accounts[0].lots == 0
+
+
+def test_a_rule_starts_as_warm_as_the_bars_before_its_first_decision_make_it() -> None:
+    bars, bare = rising(100), ObservationSpec("bare", 1, ("return_1",))
+    late, early = (
+        run_policy(make_rule("ma_cross(fast=5, slow=60)"), bars, spec=bare, start=start, limits=OFF)
+        for start in (59, 58)
+    )
+
+    assert late.action[1] == 1.0
+    assert early.action[1:3].tolist() == [0.0, 1.0]
+
+
+def test_a_rule_answers_exposures_where_the_judged_policy_is_discrete() -> None:
+    bars = wandering(NEED + 60)
+    discrete, exposures = (
+        run_policy(make_rule("dca(every=5, share=0.1)"), bars, actions=kind, limits=OFF) for kind in ("discrete", "box")
+    )
+
+    assert discrete.equity.tobytes() == exposures.equity.tobytes()
+    assert 0.0 < discrete.exposure[3] < 0.2
+
+
+def test_a_rule_that_closed_out_for_a_stop_stays_out_in_the_environment() -> None:
+    bars = rising(NEED + 40, rate=-0.01)
+    track = run_policy(make_rule("hold(stop_loss=0.03)"), bars, instrument=FINE, costs=FREE, limits=OFF, cash=1000.0)
+
+    # bought at the close observed first; 0.99⁴ is the first close 3 % below, known at row 4, sold at the next open
+    assert track.exposure[1:5] == pytest.approx(np.ones(4), abs=1e-6)
+    assert not track.exposure[5:].any()
+    assert track.equity[-1] == pytest.approx(1000.0 * 0.99**4, rel=1e-6)
+
+
+def test_a_rule_in_an_environment_without_bars_is_refused() -> None:
+    class Elsewhere:
+        account = open_account(1.0)
+
+        def reset(self, **given: Any) -> Any:
+            return np.zeros(3, np.float32), {}
+
+        def step(self, action: Any) -> Any:
+            raise AssertionError("no step is due")
+
+    with pytest.raises(ValueError, match="Elsewhere has no bars to show to a rule"):
+        follow(make_rule("hold"), Elsewhere(), name="hold", interval_ms=1)
+
+
+@pytest.mark.slow
+def test_a_rule_sees_the_bars_of_a_crowd() -> None:
+    arena = ArenaEnv("normal", episode_bars=30)
+    policy = Listens(*[0.5] * 40)
+    track = follow(policy, arena, name="listens", interval_ms=arena.interval_ms, seed=3)
+
+    assert policy.shown == list(arena.market.bars())
+    assert [bar.close for bar in policy.shown[-31:]] == track.close.tolist()
+    assert policy.accounts[-1] == arena.account
+    arena.close()
+
+
+def test_a_window_of_bars_is_observed_once_it_is_full() -> None:
+    bars = wandering(80)
+    windowed = ObservationSpec("windowed", 1, ("return_1",), window=4)
+    track = run_policy(make_rule("hold"), bars, spec=windowed)
+
+    assert warm_up_bars(windowed) == 16 + 3  # volatility and volume, and three bars more
+    assert track.closed_at[0] == bars.closed_at[18]

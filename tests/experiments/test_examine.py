@@ -30,6 +30,34 @@ def test_a_run_is_examined_on_the_slice_it_never_saw(tmp_path: Path, finished: R
     recorded = json.loads((finished.folder / "run.json").read_text())["data"]
     assert told["data"] == recorded["test"]
     assert Track.load(out / "tracks" / "test_policy.npz").metrics() == examined.figures["policy"]
+    assert set(told["against_hold"]) == {"policy", "flat", "ma_cross"}
+    assert told["var_window"] == 500
+    assert told["var_tests"]["policy"]["historical_95"]["p_value"] == 1.0  # 180 bars have no 500 before them
+    assert sorted(path.name for path in out.iterdir()) == ["evaluation.html", "evaluation.json", "tracks"]
+    page = (out / "evaluation.html").read_text(encoding="utf-8")
+    assert recorded["test"]["sha256"] in page
+    assert str(finished.folder) in page
+
+
+def test_the_window_of_the_var_is_the_one_asked_for(tmp_path: Path, finished: RunResult) -> None:
+    words = [f"policy={finished.folder}", f"out={tmp_path / 'examined'}", "var_window=80"]
+    examined = examine(config_of("evaluate", *words))
+
+    assert examined.measured.var_tests["hold"]["historical_95"].bars == 100
+    assert json.loads((tmp_path / "examined" / "evaluation.json").read_text())["var_window"] == 80
+
+
+def test_nothing_is_written_where_the_page_cannot_be_made(
+    tmp_path: Path, finished: RunResult, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*args: object, **words: object) -> str:
+        raise ValueError("no page today")
+
+    monkeypatch.setattr("wavetank.experiments.examine.render_page", broken)
+    with pytest.raises(ValueError, match="no page today"):
+        examine(config_of("evaluate", f"policy={finished.folder}", f"out={tmp_path / 'examined'}"))
+
+    assert not (tmp_path / "examined").exists()
 
 
 def test_the_validation_slice_gives_the_figures_of_the_training_run(tmp_path: Path, finished: RunResult) -> None:

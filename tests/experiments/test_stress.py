@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from wavetank.agents.rules import RULES
+from wavetank.agents.rules import make_rule
 from wavetank.envs.observation import ObservationSpec
 from wavetank.envs.passport import Terrain
 from wavetank.experiments.evaluate import Track
@@ -24,7 +24,6 @@ from wavetank.market.limits import Limits
 from wavetank.market.orders import Instrument
 
 MINUTE = 60_000
-SPEC = ObservationSpec.load("spine")
 
 
 def track_of(equity: list[float], exposure: list[float], name: str = "policy") -> Track:
@@ -68,7 +67,7 @@ def terrain(interval: str = "1m", observation: str = "spine") -> Terrain:
 
 
 def rules(*names: str) -> dict[str, Any]:
-    return {name: RULES[name](SPEC.columns) for name in names}
+    return {name: make_rule(name) for name in names}
 
 
 def test_a_cell_is_worked_out_as_on_paper() -> None:
@@ -88,7 +87,7 @@ def test_time_to_flat_counts_from_the_onset(exposure: list[float], bars: int | N
 
 def test_every_policy_meets_the_same_seeds_and_comparisons_are_paired() -> None:
     episode = Scripted()
-    matrix = stress(rules("hold", "flat") | {"policy": RULES["hold"](SPEC.columns)}, episode,
+    matrix = stress(rules("hold", "flat") | {"policy": make_rule("hold")}, episode,
                     policy="policy", interval="1m", run_seed=3, scenarios=("calm", "storm"), pairs=4)  # fmt: skip
     for scenario in ("calm", "storm"):
         seeds = {
@@ -134,13 +133,13 @@ def test_too_few_pairs_and_unknown_policies_are_refused() -> None:
 )
 def test_the_arena_says_which_storms_it_has_not(where: Terrain, reason: str) -> None:
     with pytest.raises(StormAbsent, match=reason):
-        ArenaStorms(where)(RULES["hold"](where.spec.columns), "normal", 1, "hold")
+        ArenaStorms(where)(make_rule("hold"), "normal", 1, "hold")
 
 
 @pytest.mark.slow
 def test_arena_storms_are_paired_begin_when_they_say_and_repeat() -> None:
     episode = ArenaStorms(terrain(), bars=340)
-    flat, again, hold = (episode(RULES[n](SPEC.columns), "flash_crash", 11, n) for n in ("flat", "flat", "hold"))
+    flat, again, hold = (episode(make_rule(n), "flash_crash", 11, n) for n in ("flat", "flat", "hold"))
     assert np.array_equal(flat.track.close, again.track.close)
     assert flat.weather == hold.weather
     assert flat.weather is not None

@@ -10,6 +10,9 @@ import wavetank
 from wavetank.market import jit
 from wavetank.scripts import cli, doctor
 
+from ..envs import own_modules as users
+from ..envs.own_modules import module_of
+
 DAY_S = 86_400.0
 
 
@@ -92,3 +95,54 @@ def test_the_extras_of_a_requirement_count_as_required() -> None:
     assert {"gymnasium", "ray"} <= set(doctor._requirements()["research"])
     assert "dm_tree" in doctor._requirements()["research"]  # through ray[rllib]
     assert "torch" not in doctor._requirements()[""]
+
+
+def _tried(monkeypatch: pytest.MonkeyPatch, folder: Path, *sources: str) -> tuple[int, str]:
+    """The doctor's exit code on a module of these sources that lies in the working folder, and its name."""
+    module = module_of(folder, monkeypatch, *sources)
+    monkeypatch.chdir(folder)
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    return _examined(monkeypatch, module), module
+
+
+def test_a_sound_module_of_a_users_own_passes_every_trial_and_exits_0(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    code, module = _tried(monkeypatch, tmp_path, users.GOOD)
+    report = capsys.readouterr().out
+    assert code == 0, report
+    for trial in ("compiled = interpreted", "look-ahead", "restart", "batch = stream", "finite", "scale"):
+        assert f"   {module}:spike {trial} " in report
+    assert "µs a bar over whole histories" in _line(report, f"{module}:spike speed")
+    assert report.endswith("sound\n")
+
+
+def test_a_module_with_one_bad_feature_exits_1_and_names_the_trial(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    code, module = _tried(monkeypatch, tmp_path, users.HIDING, users.BEYOND, users.PRICED)
+    report = capsys.readouterr().out
+    assert code == 1
+    assert f"!! {module}:hiding restart" in report
+    assert "IndexError: index 3 is out of bounds" in _line(report, f"{module}:beyond_its_state interpreted")
+    assert f"{module}:beyond_its_state look-ahead" not in report, "compiled, it would read what is not its own"
+    assert f"wrong: {module}:hiding" in report
+    assert "warning: at bar 0 it says 100.0" in _line(report, f"{module}:priced scale")
+    assert f"   {module}:priced scale" in report, "a warning is not wrong"
+
+
+@pytest.mark.skipif(not jit.COMPILED, reason="kernels are interpreted: there is nothing to differ")
+def test_a_kernel_with_a_forbidden_form_is_found_to_differ(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    code, module = _tried(monkeypatch, tmp_path, users.ROUNDING)
+    report = capsys.readouterr().out
+    assert code == 1
+    assert f"!! {module}:rounding compiled = interpreted  another value: docs/kernels.md has the forms" in report
+
+
+def test_a_module_without_features_is_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"module json holds no Feature \(wavetank.envs.own.Feature\)"):
+        _examined(monkeypatch, "json")
+    with pytest.raises(ValueError, match="there is no module no_such_module; is it on PYTHONPATH"):
+        _examined(monkeypatch, "no_such_module")

@@ -52,8 +52,17 @@ def test_train_evaluate_and_export_leave_what_they_say_and_nothing_else(
     assert json.loads((run / "run.json").read_text())["seed"] == 5
 
     assert wavetank(monkeypatch, "evaluate", f"policy={run}") == 0
-    assert "ma_cross" in capfd.readouterr().out
-    assert (run / "evaluation.json").is_file()
+    told = capfd.readouterr().out
+    figures = json.loads((run / "evaluation.json").read_text())["figures"]
+    (earned,) = [line.split() for line in told.splitlines() if line.startswith("   total return")]
+    assert earned[2:] == [
+        f"{figures[name]['total_return']:.2%}".replace("-", "−") for name in ("policy", "flat", "ma_cross", "hold")
+    ]
+    assert "…" not in told  # nothing is cut short where there is no terminal
+    for group in ("Drawdown", "Round trips", "Against buy-and-hold", "Does the VaR hold? (Kupiec)"):
+        assert group in told
+    assert f"page      {run / 'evaluation.html'}" in told
+    assert (run / "evaluation.html").is_file()
 
     assert wavetank(monkeypatch, "export", run, "--out", passport) == 0
     assert (passport / "manifest.sha256").read_bytes() == (run / "passport" / "manifest.sha256").read_bytes()
@@ -90,6 +99,8 @@ def test_without_out_a_run_gets_a_folder_of_its_own(tmp_path: Path, monkeypatch:
         (["train", "env=history"], "market.path=FILE.parquet"),
         (["evaluate"], "policy"),
         (["evaluate", "policy=nowhere"], "nowhere is neither a run's folder nor a passport's"),
+        (["evaluate", "policy=nowhere", "var_window=10"], "var_window: 10 must be 50 or more"),
+        (["evaluate", "policy=nowhere", "sharpe_days=0"], "sharpe_days: 0 must be 1 or more"),
         (["walkforward", "env=arena"], "not arena"),
         (["export", "nowhere", "--out", "there"], "nowhere is not a folder"),
     ],

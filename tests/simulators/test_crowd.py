@@ -7,6 +7,7 @@ import pickle
 import subprocess
 import sys
 import weakref
+from dataclasses import replace
 
 import mesa
 import numpy as np
@@ -278,3 +279,14 @@ def test_importing_the_room_is_free_of_mesa_and_numba() -> None:
     code = "import sys, wavetank.simulators; print(sorted({'mesa', 'numba', 'numpy'} & set(sys.modules)))"
     shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert shown.stdout.strip() == "[]"
+
+
+def test_calm_bars_put_a_drawn_storm_off_and_no_other() -> None:
+    soon, later = (CrowdMarket("flash_crash", rng=7, calm_bars=calm) for calm in (0, 110))
+    assert soon.storm is not None
+    assert later.storm == replace(soon.storm, onset=soon.storm.onset + 110)
+    given = CrowdMarket("flash_crash", rng=7, onset=3, calm_bars=110).storm
+    assert given is not None
+    assert given.onset == 3
+    with pytest.raises(ValueError, match="calm_bars -1 must be 0 or more"):
+        CrowdMarket("normal", calm_bars=-1)
