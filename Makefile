@@ -65,7 +65,7 @@ links: ## Check that src/wavetank links every room of the house, and nothing els
 	@for file in */__init__.py __init__.py py.typed; do room=$${file%/__init__.py}; \
 		test "$$(readlink src/wavetank/$$room)" = "../../$$room" \
 			|| { echo "src/wavetank/$$room must be a link to ../../$$room" >&2; exit 2; }; done
-	@for link in src/hydra_plugins src/wavetank/*; do test -L $$link -a -e $$link \
+	@for link in src/hydra_plugins $(filter-out %/__pycache__,$(wildcard src/wavetank/*)); do test -L $$link -a -e $$link \
 		|| { echo "$$link is not a link to a room that exists" >&2; exit 2; }; done
 
 cover: setup ## Coverage of the fast tests, kernels interpreted (compiled ones are invisible to it)

@@ -18,6 +18,7 @@ from ..market.terms import Terms, terms_rows
 from . import walk
 from .desk import N_ACCOUNT
 from .rewards import N_MOMENTS, Reward
+from .starts import signed
 from .tape import Tape
 from .walk import IDLE_LOGS, Columns, Flags, Floats, Ints, Running, Step, Witness, World
 
@@ -83,6 +84,10 @@ class Episodes:
     def _parallel(self) -> Callable[..., int]:
         return entry_of(walk.walk_parallel, *self._arguments())
 
+    def __getstate__(self) -> dict[str, object]:
+        """Everything but the compiled entries, which belong to this process."""
+        return {name: value for name, value in self.__dict__.items() if name not in ("_serial", "_parallel")}
+
     def _arguments(self) -> tuple[object, ...]:
         return self.world, self.running, self.witness, np.zeros(self.count), self.fresh_step()
 
@@ -105,7 +110,7 @@ class Episodes:
 
     def seed(self, base: int) -> None:
         """Give episode stream i the seed base + i, and start counting episodes from 0."""
-        self.running.streams[:] = np.array([_signed(base + i) for i in range(self.count)], np.int64)
+        self.running.streams[:] = np.array([signed(base + i) for i in range(self.count)], np.int64)
         self.running.clock[:, walk.EPISODE] = 0
 
     def reset(self, observations: Columns, mask: Flags, starts: Ints) -> None:
@@ -120,28 +125,12 @@ class Episodes:
         stride = self._parallel if parallel else self._serial
         ended = int(stride(self.world, self.running, self.witness, exposures, step))
         if resting is not None:
-            self._add_own_parts(step, resting)
+            add_own_parts(self.reward, self.witness, self.running.parts, self.running.sums, step, resting)
         return ended
 
     def account(self, i: int) -> Account:
         """Account of episode `i`."""
         return read_account(self.running.money, self.running.counts, i)
-
-    def _add_own_parts(self, step: Step, resting: Flags) -> None:
-        """Reward parts that are not built in, from the accounts before and after; none in a step that only begins."""
-        witness, running, told = self.witness, self.running, len(self.reward.names)
-        money = np.stack([witness.money, witness.money_after])
-        counts = np.stack([witness.counts, witness.counts_after])
-        over = step.terminated | step.truncated
-        going = ~over & ~resting
-        for k, part in enumerate(self.reward.own, start=self.reward.built_in):
-            value = np.where(resting, 0.0, part.over(money, counts))
-            rewarded = part.weight * value
-            running.parts[:, k] = value
-            np.add(step.rewards, rewarded, out=step.rewards)
-            for column, amount in ((k, value), (told + walk.RETURN, rewarded)):
-                running.sums[going, column] += amount[going]
-                step.final_sums[over, column] += amount[over]
 
     def _check_start(self, start: int) -> None:
         for first, stop, _ in self.tape.segments:
@@ -149,6 +138,25 @@ class Episodes:
                 return
         ranges = ", ".join(f"{first}…{stop - 2}" for first, stop, _ in self.tape.segments[:3])
         raise ValueError(f"an episode cannot start at bar {start}; bars {ranges} can be observed and traded")
+
+
+def add_own_parts(reward: Reward, witness: Witness, parts: Floats, sums: Floats, step: Step, resting: Flags) -> None:
+    """Add the reward parts that are not built in, from the accounts before and after a step.
+
+    None is given where an episode was `resting`: NEXT_STEP autoreset only began the next one.
+    """
+    money = np.stack([witness.money, witness.money_after])
+    counts = np.stack([witness.counts, witness.counts_after])
+    over = step.terminated | step.truncated
+    going = ~over & ~resting
+    for k, part in enumerate(reward.own, start=reward.built_in):
+        value = np.where(resting, 0.0, part.over(money, counts))
+        rewarded = part.weight * value
+        parts[:, k] = value
+        np.add(step.rewards, rewarded, out=step.rewards)
+        for column, amount in ((k, value), (len(reward.names) + walk.RETURN, rewarded)):
+            sums[going, column] += amount[going]
+            step.final_sums[over, column] += amount[over]
 
 
 def _world(tape: Tape, terms: Terms, reward: Reward, plan: Plan, count: int) -> World:
@@ -191,9 +199,3 @@ def _nothing_running(count: int, parts: int, window: int) -> Running:
         np.zeros((count, window * N_ACCOUNT if window > 1 else 0), np.float32),
         np.zeros((count, 2), np.int64),
     )
-
-
-def _signed(seed: int) -> int:
-    """The 64 bits of a seed as an int64."""
-    seed &= 0xFFFFFFFFFFFFFFFF
-    return seed - (1 << 64) if seed >= 1 << 63 else seed

@@ -15,16 +15,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..market.bars import CROSSED_GAP, Bar, Bars
-from . import families, history, house, indicators, kinds, own, rings, spine, timeframes
+from . import addresses, families, history, house, indicators, kinds, own, rings, spine, timeframes
+from .addresses import is_own, own_sources
 from .families import FEATURES, Column
 from .history import History
 from .house import HouseColumns
-from .own import Feature, OwnColumn, is_own, own_feature, own_sources
+from .own import Feature, OwnColumn, own_feature
 from .timeframes import base_bars, higher_ms, split_timeframe
 
 __all__ = ["FEATURES", "FeatureStream", "code_digest", "describe", "feature_matrix", "own_sources", "warm_up"]
 
 CODE = (
+    addresses,
     families,
     history,
     house,

@@ -11,9 +11,9 @@ from typing import Any
 import yaml
 
 from ..memory.columns import MEMORY_COLUMNS
+from .addresses import own_digests
 from .families import families
 from .features import describe, find_column
-from .own import own_digests
 
 LONGEST_WINDOW = 512
 ACCOUNT_COLUMNS = (

@@ -12,18 +12,11 @@ compiled into a loop over whole histories; a plain Python function works too, sl
 my_package.features` looks for whatever peeks, forgets or breaks.
 """
 
-import ast
-import hashlib
-import importlib
-import inspect
 import logging
 import math
-import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
-from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -31,6 +24,7 @@ from numpy.typing import NDArray
 
 from ..market.bars import Bar
 from ..market.jit import COMPILED, calling_kernel, is_kernel
+from .addresses import load, load_module
 from .history import History, bar_at, plain_bars
 from .rings import State
 from .timeframes import GATHERING, close_higher
@@ -54,17 +48,11 @@ class Feature:
             raise ValueError(f"a feature of {self.size} floats that warms up over {self.warm_up} bars cannot be")
 
 
-def is_own(name: str) -> bool:
-    """Whether a column's name is an address, `module:feature`."""
-    module, colon, feature = name.partition(":")
-    return bool(colon) and feature.isidentifier() and all(word.isidentifier() for word in module.split("."))
-
-
 @cache
 def own_feature(address: str) -> Feature:
     """Import the feature that `module:feature` names; ValueError where there is none."""
     module, _, name = address.partition(":")
-    found = getattr(_module(address, module), name, None)
+    found = load(address, "market column")
     if not isinstance(found, Feature):
         raise ValueError(f"market column {address!r}: {module} has no Feature named {name}")
     if not is_kernel(found.update):
@@ -74,23 +62,8 @@ def own_feature(address: str) -> Feature:
 
 def own_features(module: str) -> list[str]:
     """Addresses of all features that stand in a module."""
-    found = vars(_module(module, module))
+    found = vars(load_module(module, module))
     return [f"{module}:{name}" for name, value in found.items() if isinstance(value, Feature)]
-
-
-def own_sources(names: Iterable[str]) -> dict[str, bytes]:
-    """The files that users' columns are made of, by their place in the package: `my_package/features.py` → source.
-
-    That is the modules named, the packages they stand in, and what these import of their own top-level package.
-    """
-    modules = sorted({name.partition(":")[0] for name in names if ":" in name})
-    files = {file for name in modules for file in _files(name)}
-    return {place: path.read_bytes() for place, path in sorted(files)}
-
-
-def own_digests(names: Iterable[str]) -> dict[str, str]:
-    """sha256 of every file of `own_sources`."""
-    return {place: hashlib.sha256(source).hexdigest() for place, source in own_sources(names).items()}
 
 
 class OwnColumn:
@@ -159,40 +132,3 @@ def _loop(
         if closed.number > 1:
             value = update(state, closed.second)
         values[i] = value
-
-
-def _module(asked: str, module: str) -> ModuleType:
-    try:
-        return importlib.import_module(module)
-    except ModuleNotFoundError as error:
-        raise ValueError(f"market column {asked!r}: there is no module {error.name}; is it on PYTHONPATH?") from error
-
-
-def _files(module: str) -> set[tuple[str, Path]]:
-    """(place in the package, path) of a module and of all it needs of its own top-level package."""
-    top = module.partition(".")[0]
-    waiting, found = {module}, dict[str, Path]()
-    while waiting:
-        name = waiting.pop()
-        path = found[name] = Path(inspect.getsourcefile(_module(name, name)) or "")
-        package = name if path.stem == "__init__" else name.rpartition(".")[0]
-        wanted = {package, *_imported(path, package)}
-        waiting |= {each for each in wanted if each.partition(".")[0] == top and each in sys.modules} - set(found)
-    return {(_place(name, path), path) for name, path in found.items()}
-
-
-def _place(name: str, path: Path) -> str:
-    words = name.split(".")
-    return "/".join([*words, path.name] if path.stem == "__init__" else [*words[:-1], path.name])
-
-
-def _imported(path: Path, package: str) -> Iterator[str]:
-    """Names of the modules that a file may import: `from .a import b` may mean a.b, or a alone."""
-    for node in ast.walk(ast.parse(path.read_bytes())):
-        if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom):
-            above = package.split(".")[: len(package.split(".")) - node.level + 1] if node.level else []
-            base = ".".join([*above, *([node.module] if node.module else [])])
-            yield base
-            yield from (f"{base}.{alias.name}" for alias in node.names)

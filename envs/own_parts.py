@@ -4,7 +4,6 @@ A kernel (`@kernel def calm(before, after) -> float`) is compiled into a loop ov
 function works too, slowly. Parts see accounts alone: neither prices to come nor other episodes.
 """
 
-import importlib
 import logging
 import math
 from collections.abc import Callable
@@ -16,6 +15,7 @@ from numpy.typing import NDArray
 
 from ..market.jit import calling_kernel, is_kernel
 from ..market.ledger import Account, read_account
+from .addresses import load
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -50,19 +50,10 @@ class OwnPart:
         return value
 
 
-def is_own(name: str) -> bool:
-    """Whether a part's name is an address: `module:function`."""
-    module, colon, function = name.partition(":")
-    return bool(colon) and function.isidentifier() and all(word.isidentifier() for word in module.split("."))
-
-
 def own_part(name: str, weight: float) -> OwnPart:
     """Import the part that `name` addresses; ValueError where there is none."""
     module, _, function = name.partition(":")
-    try:
-        found = getattr(importlib.import_module(module), function, None)
-    except ModuleNotFoundError as error:
-        raise ValueError(f"reward part {name}: there is no module {error.name}; is it on PYTHONPATH?") from error
+    found = load(name, "reward part")
     if not callable(found):
         raise ValueError(f"reward part {name}: module {module} has no function {function}")
     if not is_kernel(found):

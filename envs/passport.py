@@ -25,6 +25,7 @@ from .desk import Desk
 from .features import code_digest, feature_matrix
 from .golden import Golden, record_golden, replay_golden
 from .observation import ObservationSpec
+from .own_code import bring_own, write_own
 from .past import Past, Tabled
 from .remembrance import Remembrance
 
@@ -140,7 +141,7 @@ def export_passport(
             "expires_at": None if expires_at is None else expires_at.isoformat(),
             "stages": list(stages),
             "graph": graph_facts(draft / GRAPH),
-            "features": {"digest": code_digest()},
+            "features": {"digest": code_digest(), "own": write_own(draft, terrain.spec)},
             "training": training,
             "memory": None if memory is None else memory.write(draft, bars),
             "evidence": evidence,
@@ -158,6 +159,7 @@ def load_passport(folder: str | Path, *, now: datetime | None = None, public_key
     """
     policy = FrozenPolicy.load(folder, now=now, public_key=public_key)
     manifest = policy.manifest
+    bring_own(Path(folder), manifest)
     try:
         terrain = Terrain.from_json(manifest)
     except (KeyError, TypeError, ValueError) as error:

@@ -14,7 +14,7 @@ from ..market.ledger import N_COUNTS, N_MONEY, Account, read_account
 from ..market.portfolio import Positions, holding, no_positions
 from ..market.terms import Terms
 from . import portfolio_walk as walk
-from .episodes import Plan
+from .episodes import Plan, add_own_parts
 from .panel import Panel
 from .portfolio_columns import N_SHARED
 from .portfolio_walk import Columns, Flags, Floats, Ints, Running, World
@@ -22,7 +22,7 @@ from .rewards import N_MOMENTS, Reward
 from .starts import signed
 from .walk import IDLE_LOGS, Step, Witness
 
-PARALLEL_FROM = 64  # below this many portfolios the threads' fork and join cost more than they give
+PARALLEL_FROM = 128  # below this many portfolios the threads' fork and join cost more than they give
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,7 +90,7 @@ class PortfolioEpisodes:
         stride = walk.walk_parallel if parallel else walk.walk_serial
         ended = int(stride(self.world, self.running, self.witness, targets, step))
         if resting is not None:
-            self._add_own_parts(step, resting)
+            add_own_parts(self.reward, self.witness, self.running.parts, self.running.sums, step, resting)
         return ended
 
     @property
@@ -107,22 +107,6 @@ class PortfolioEpisodes:
         positions = self.positions
         lots, entry, idle = int(positions.lots[i, k]), float(positions.entry[i, k]), int(positions.idle[i, k])
         return holding(self.account(i), lots, entry, idle)
-
-    def _add_own_parts(self, step: Step, resting: Flags) -> None:
-        """Reward parts that are not built in, from the accounts before and after; none in a step that only begins."""
-        witness, running, told = self.witness, self.running, len(self.reward.names)
-        money = np.stack([witness.money, witness.money_after])
-        counts = np.stack([witness.counts, witness.counts_after])
-        over = step.terminated | step.truncated
-        going = ~over & ~resting
-        for k, part in enumerate(self.reward.own, start=self.reward.built_in):
-            value = np.where(resting, 0.0, part.over(money, counts))
-            rewarded = part.weight * value
-            running.parts[:, k] = value
-            step.rewards[:] += rewarded
-            for column, amount in ((k, value), (told + walk.RETURN, rewarded)):
-                running.sums[going, column] += amount[going]
-                step.final_sums[over, column] += amount[over]
 
     def _check_start(self, start: int) -> None:
         segments = self.panel.segments

@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 
 from ..market.jit import inlined_kernel
 from ..market.ledger import Account
-from .own_parts import OwnPart, is_own, own_part
+from .addresses import is_own
+from .own_parts import OwnPart, own_part
 
 PARTS = ("log_growth", "cost", "turnover", "drawdown", "downside", "differential_sharpe")
 GROWTH, COST, TURNOVER, DRAWDOWN, DOWNSIDE, SHARPE = (1 << k for k in range(len(PARTS)))

@@ -8,10 +8,27 @@ from numpy.typing import NDArray
 
 from ..market.bars import Bars
 from ..market.ledger import Account
-from ..market.orders import Instrument
-from .info import info_of
+from .info import STATES
 from .setup import EnvKeywords, EnvSetup, start_bars
-from .walk import AT, Running
+from .single import (
+    ASKED,
+    DONE,
+    EQUITY,
+    EXPOSURE,
+    FEES,
+    FIRST_PART,
+    FUNDING,
+    INDEX,
+    LOTS,
+    MARK,
+    REWARD,
+    RUIN,
+    STATE,
+    TERMINATED,
+    TRUNCATED,
+    Single,
+)
+from .walk import AT
 
 
 class TradingEnv(gymnasium.Env[NDArray[np.float32], Any]):
@@ -36,12 +53,9 @@ class TradingEnv(gymnasium.Env[NDArray[np.float32], Any]):
         self.episodes = self.setup.episodes(bars, 1, same_step=False)
         self.observation_space = self.setup.observation_space()
         self.action_space = self.setup.action_space()
-        self._lot = (self.setup.instrument or Instrument()).lot
         self._to_close = bars.interval_ms - 1
         self._is_window = self.setup.spec.window > 1
-        self._parts = self.episodes.reward.names
-        self._row = Running._make(array[0] for array in self.episodes.running)  # views of the only row
-        self._step, self._exposure = self.episodes.fresh_step(), np.zeros(1)
+        self._single = Single(self.episodes)
         self._running = False
         self._seeded = False
 
@@ -60,22 +74,23 @@ class TradingEnv(gymnasium.Env[NDArray[np.float32], Any]):
         observation = np.empty((1, self.episodes.cells), np.float32)
         self.episodes.reset(observation, np.ones(1, np.bool_), start)
         self._running = True
-        return observation.reshape(self.setup.spec.shape), self._info()
+        self._single.tell()
+        return observation.reshape(self.setup.spec.shape), self._info(self._single.amounts, self._single.counts)
 
     def step(self, action: Any) -> tuple[NDArray[np.float32], SupportsFloat, bool, bool, dict[str, Any]]:
         """Trade one bar towards `action`."""
         if not self._running:
             raise ValueError("the episode is over: call reset before the next step")
-        self._exposure[0] = self.setup.exposure(action)
-        step = self._step
-        self._running = self.episodes.step(self._exposure, step, parallel=False) == 0
-        info = self._info()
-        info["reward_parts"] = dict(zip(self._parts, self._row.parts.tolist(), strict=True))
-        info["order_lots"], info["filled_lots"] = self._row.lots.tolist()
-        observation = step.observations[0].copy()
+        single = self._single
+        self._running = single.step(self.setup.exposure(action)) == 0
+        amounts, counts = single.amounts, single.counts
+        info = self._info(amounts, counts)
+        info["reward_parts"] = dict(zip(self.episodes.reward.names, amounts[FIRST_PART:], strict=True))
+        info["order_lots"], info["filled_lots"] = counts[ASKED], counts[DONE]
+        observation = single.observation
         if self._is_window:
             observation = observation.reshape(self.setup.spec.shape)
-        return observation, step.rewards.item(), step.terminated.item(), step.truncated.item(), info
+        return observation, amounts[REWARD], counts[TERMINATED] == 1, counts[TRUNCATED] == 1, info
 
     @property
     def account(self) -> Account:
@@ -85,12 +100,27 @@ class TradingEnv(gymnasium.Env[NDArray[np.float32], Any]):
     @property
     def index(self) -> int:
         """The bar whose close was observed last."""
-        return self._row.clock.item(AT)
+        return int(self.episodes.running.clock[0, AT])
 
-    def _info(self) -> dict[str, Any]:
-        row, bars = self._row, self.bars
-        t = row.clock.item(AT)
-        _, _, equity, _, _, fees, funding, _, _ = row.money.tolist()
-        lots, state, _, _, ruin = row.counts.tolist()
-        closed_at = bars.opened_at.item(t) + self._to_close
-        return info_of(equity, lots, fees, funding, state, ruin, self._lot, bars.close.item(t), closed_at, t)
+    def _info(self, amounts: list[float], counts: list[int]) -> dict[str, Any]:
+        t = counts[INDEX]
+        return {
+            "index": t,
+            "closed_at": self.bars.opened_at.item(t) + self._to_close,
+            "close": amounts[MARK],
+            "equity": amounts[EQUITY],
+            "lots": counts[LOTS],
+            "exposure": amounts[EXPOSURE],
+            "fees": amounts[FEES],
+            "funding": amounts[FUNDING],
+            "state": STATES[counts[STATE]],
+            "ruin": counts[RUIN],
+        }
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Everything but the addresses of this copy's arrays."""
+        return {name: value for name, value in self.__dict__.items() if name != "_single"}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._single = Single(self.episodes)

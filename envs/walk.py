@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ..market.draws import below, uniform
+from ..market.draws import uniform
 from ..market.exchange import Quote, begin_bar, close_for_gap, end_bar
 from ..market.jit import batch_kernel, copy_cells, inlined_kernel, lean_kernel, prange, prefetch_cells
 from ..market.ledger import Account, fresh_account, read_account, write_account
@@ -18,7 +18,8 @@ from ..market.limits import allowed_lots
 from ..market.terms import Terms, read_terms
 from .desk import N_ACCOUNT, columns_of, order_lots
 from .rewards import Rule, reward_into
-from .tape import CLOSE, FIRST, FUNDING, GAP, HIGH, LINE, LOW, OPEN, ROLLED, SIGMA, STOP, VOLUME
+from .starts import stretch_of
+from .tape import CLOSE, FUNDING, HIGH, LINE, LOW, OPEN, ROLLED, SIGMA, VOLUME
 
 AT, UNTIL, EPISODE, ENDS_IN_GAP, DONE = range(5)  # columns of `clock`
 LENGTH_OPTION, RANDOM_START, SAME_STEP, WINDOW, VARIED, WITNESSED, WIDTH = range(7)  # columns of `options`
@@ -98,7 +99,8 @@ def walk_parallel(world: World, running: Running, witness: Witness, exposures: F
     blocks = (n + BLOCK - 1) // BLOCK
     ended = np.zeros(blocks, np.int64)
     for block in prange(blocks):
-        ended[block] = _walk(block * BLOCK, min(block * BLOCK + BLOCK, n), world, running, witness, exposures, step)
+        low, high = block * BLOCK, min(block * BLOCK + BLOCK, n)
+        ended[block] = walk_block(low, high, world, running, witness, exposures, step)
     total = 0
     for block in range(blocks):
         total += ended[block]
@@ -108,7 +110,7 @@ def walk_parallel(world: World, running: Running, witness: Witness, exposures: F
 @lean_kernel
 def walk_serial(world: World, running: Running, witness: Witness, exposures: Floats, step: Step) -> int:
     """The same on this thread."""
-    return _walk(0, len(exposures), world, running, witness, exposures, step)
+    return walk_block(0, len(exposures), world, running, witness, exposures, step)
 
 
 @lean_kernel
@@ -135,7 +137,9 @@ def first_bad(exposures: Floats) -> int:
 
 
 @lean_kernel
-def _walk(low: int, high: int, world: World, running: Running, witness: Witness, exposures: Floats, step: Step) -> int:
+def walk_block(
+    low: int, high: int, world: World, running: Running, witness: Witness, exposures: Floats, step: Step
+) -> int:
     """Episodes low … high−1 in three passes, which keep the processor busier than one long one: the arithmetic of an
     episode is a chain, and in a short pass the chains of several overlap."""
     total = 0
@@ -250,32 +254,16 @@ def _finish(i: int, world: World, running: Running, step: Step) -> None:
 @lean_kernel
 def _begin(i: int, start: int, world: World, running: Running) -> None:
     """Everything of an episode is rebuilt here: account, clock, sums, terms, and the bars it will walk."""
-    segments, length = world.segments, int(world.options[LENGTH_OPTION])
-    clock = running.clock
-    segment = 0
-    if start >= 0:
-        for s in range(len(segments)):
-            if segments[s, FIRST] <= start:
-                segment = s
-    elif world.options[RANDOM_START] != 0:
-        total = 0
-        for s in range(len(segments)):
-            total += _room(segments, s, length)
-        place = below(total, int(running.streams[i]), int(clock[i, EPISODE]), 0)
-        while place >= _room(segments, segment, length):
-            place -= _room(segments, segment, length)
-            segment += 1
-        start = int(segments[segment, FIRST]) + place
-    else:
-        start = int(segments[0, FIRST])
-    if world.options[VARIED] != 0:
-        _vary(i, world, running)
-    last = int(segments[segment, STOP]) - 1
-    until = last if length == 0 else min(start + length, last)
+    clock, options = running.clock, world.options
+    stream, episode = int(running.streams[i]), int(clock[i, EPISODE])
+    length, at_random = int(options[LENGTH_OPTION]), int(options[RANDOM_START])
+    start, until, ends_in_gap = stretch_of(start, world.segments, length, at_random, stream, episode)
+    if options[VARIED] != 0:
+        _vary(i, stream, episode, world)
     clock[i, AT] = start
     clock[i, UNTIL] = until
-    clock[i, EPISODE] += 1
-    clock[i, ENDS_IN_GAP] = 1 if until == last and segments[segment, GAP] != 0 else 0
+    clock[i, EPISODE] = episode + 1
+    clock[i, ENDS_IN_GAP] = ends_in_gap
     clock[i, DONE] = 0
     write_account(running.money, running.counts, i, fresh_account(float(world.amounts[CASH])))
     for k in range(running.sums.shape[1]):
@@ -286,23 +274,14 @@ def _begin(i: int, start: int, world: World, running: Running) -> None:
 
 
 @inlined_kernel
-def _vary(i: int, world: World, running: Running) -> None:
+def _vary(i: int, stream: int, episode: int, world: World) -> None:
     """Draw this episode's costs: fees, half-spread and impact each times a factor, even in its logarithm."""
     reach = float(world.amounts[LOG_VARY])
     for k in range(len(VARIED_TERMS)):
-        draw = uniform(int(running.streams[i]), int(running.clock[i, EPISODE]), k + 1)
+        draw = uniform(stream, episode, k + 1)
         factor = math.exp((2.0 * draw - 1.0) * reach)
         for column in VARIED_TERMS[k]:
             world.terms[i, column] = float(world.base[0, column]) * factor
-
-
-@inlined_kernel
-def _room(segments: Ints, s: int, length: int) -> int:
-    """Bars of a segment at which an episode may start: with room for its whole length where there is such room."""
-    steps = int(segments[s, STOP]) - 1 - int(segments[s, FIRST])
-    if length == 0:
-        return steps
-    return max(steps - length + 1, 1)
 
 
 @inlined_kernel

@@ -170,6 +170,60 @@ def _cell_kernels() -> tuple[Any, Any]:
 copy_cells, prefetch_cells = _cell_kernels() if COMPILED else (_copy_cells, _prefetch_cells)
 
 
+def address_of(array: Any) -> tuple[int, int, int]:
+    """Where an array's cells lie, its rows and columns (a vector is one row): a row of the table that `view` reads.
+
+    Good as long as the array lives; whoever keeps the table keeps the array.
+    """
+    if not array.flags.c_contiguous:
+        raise ValueError(f"an array of shape {array.shape} and strides {array.strides} has holes")
+    rows, columns = array.shape if array.ndim == 2 else (1, array.size)
+    return int(array.ctypes.data), rows, columns
+
+
+def _view_kernels() -> tuple[Any, Any]:
+    """`vector_at(table, k, dtype)` and `matrix_at(table, k, dtype)`: the array whose address is row k of the table.
+
+    A compiled call takes apart every array that it is given; a table of addresses is one.
+    """
+    from llvmlite import ir
+    from numba.core import types
+    from numba.core.extending import intrinsic
+    from numba.np import arrayobj
+
+    arrays: Any = arrayobj  # numba ships no types
+    word = ir.IntType(64)
+
+    def viewing(dimensions: int) -> Any:
+        def view(typing: Any, table: Any, row: Any, dtype: Any) -> Any:
+            kind = types.Array(dtype.dtype, dimensions, "C")
+
+            def build(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+                told = arrays.make_array(signature.args[0])(context, builder, args[0])
+                first = builder.mul(args[1], word(3))
+                address, rows, columns = (
+                    builder.load(builder.gep(told.data, [builder.add(first, word(k))])) for k in range(3)
+                )
+                size = word(context.get_abi_sizeof(context.get_data_type(kind.dtype)))
+                shape = [rows, columns][-dimensions:]
+                strides = [builder.mul(columns, size), size][-dimensions:]
+                array = arrays.make_array(kind)(context, builder)
+                data = builder.inttoptr(address, array.data.type)
+                arrays.populate_array(array, data=data, shape=shape, strides=strides, itemsize=size, meminfo=None)
+                return array._getvalue()
+
+            return kind(table, types.int64, dtype), build
+
+        return intrinsic(view)
+
+    return viewing(1), viewing(2)
+
+
+vector_at: Any
+matrix_at: Any
+vector_at, matrix_at = _view_kernels() if COMPILED else (None, None)  # plain Python needs no addresses
+
+
 @cache
 def _reached(source: Path) -> frozenset[Path]:
     """`source` and every file of the house that its imports lead to."""

@@ -48,6 +48,7 @@ def main() -> int:
     """Open the door that the command line names and return its exit code: 0, or 2 for a mistake."""
     for name, value in TELEMETRY_OFF.items():
         os.environ.setdefault(name, value)
+    sys.path.append(os.getcwd())  # where a user's own features and rewards are looked for, after all that is installed
     first, rest = (sys.argv[1] if len(sys.argv) > 1 else "--help"), sys.argv[2:]
     if first in ("--help", "-h", "help"):
         print(overview())

@@ -124,7 +124,8 @@ def _house() -> Iterator[Finding]:
         yield Finding("working folder", f"{other} is another copy of wavetank: start from {ROOT}", True)
     links = ROOT / "src" / "wavetank"
     if links.is_dir():  # a clone; a wheel has none
-        broken = [link.name for link in sorted(links.iterdir()) if not (link.is_symlink() and link.exists())]
+        found = sorted(link for link in links.iterdir() if link.name != "__pycache__")
+        broken = [link.name for link in found if not (link.is_symlink() and link.exists())]
         seen = f"{', '.join(broken)} in {links}: not a link to a room" if broken else "as they should be"
         yield Finding("links", seen, bool(broken))
 

@@ -122,7 +122,7 @@ def test_a_part_that_is_no_number_is_refused_by_name() -> None:
 @pytest.mark.parametrize(
     ("name", "sentence"),
     [
-        ("no_such_module:held", "reward part no_such_module:held: there is no module no_such_module"),
+        ("no_such_module:held", "reward part 'no_such_module:held': there is no module no_such_module"),
         ("own_rewards:absent", "reward part own_rewards:absent: module own_rewards has no function absent"),
         ("own_rewards:NOT_CALLABLE", "module own_rewards has no function NOT_CALLABLE"),
         ("own_rewards:", "there is no reward part 'own_rewards:'"),

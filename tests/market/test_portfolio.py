@@ -270,9 +270,11 @@ def test_a_bankrupt_account_ends_with_nothing_and_owes_nothing() -> None:
 def test_a_short_is_never_bought_back_below_nothing() -> None:
     strict = Instrument(lot=1.0, max_leverage=1.0, maintenance=0.5, liquidation_fee=0.02)
     mild = Instrument(lot=1.0, max_leverage=9.0, maintenance=0.05, liquidation_fee=0.02)
-    account, lots = _end(-1_600.0, [20, -3], [60.0, 110.0], instruments=[mild, strict])
-    assert lots == [0, 0]  # the short at 0, since 400 are missing without it; then the long at 80
-    assert (account.turnover, account.cash, account.equity) == (1_600.0, 0.0, 0.0)
+    given = [mild, strict]
+    account, lots = _end(-1_600.0, [20, -3], [60.0, 110.0], instruments=given, presence=[STALE, FRESH])
+    assert (lots, account.cash, account.fees) == ([20, 0], -1_600.0, 0.0)  # bought back at 0: 400 are missing even so
+    account, lots = _end(-1_600.0, [20, -3], [60.0, 110.0], instruments=given)
+    assert (lots, account.cash, account.turnover) == ([0, 0], 0.0, 1_600.0)  # then the long is closed at 80
 
 
 def test_what_has_no_bar_cannot_be_liquidated() -> None:

@@ -1,0 +1,53 @@
+"""A user's own feature code in a passport: written at export, file by file, and brought along when it is loaded.
+
+Where the package is not installed, the passport's copy is imported; where it is, it must be the same, byte for byte.
+The seal has been checked before: nothing is imported from a passport that is not what it was.
+"""
+
+import sys
+from collections.abc import Iterable
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from ..agents.frozen import PassportError
+from .addresses import own_digests, own_sources
+from .observation import ObservationSpec
+
+FOLDER = "own"
+
+
+def write_own(draft: Path, spec: ObservationSpec) -> dict[str, str]:
+    """Put the sources of a spec's own columns into a passport's draft; sha256 by place, as the manifest holds them."""
+    for place, source in own_sources(spec.market).items():
+        path = draft / FOLDER / place
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(source)
+    return own_digests(spec.market)
+
+
+def bring_own(folder: Path, manifest: dict[str, Any]) -> None:
+    """Make the own columns of a passport importable; PassportError naming the file where this installation differs."""
+    told: dict[str, str] = manifest.get("features", {}).get("own", {})
+    if not told:
+        return
+    names = [name.partition("@")[0] for name in manifest["observation"]["market"] if ":" in name]
+    if any(_is_absent(name.partition(":")[0].partition(".")[0], told) for name in names):
+        sys.path.append(str((folder / FOLDER).resolve()))
+        sys.dont_write_bytecode = True  # a __pycache__ beside the sources would break the seal
+    try:
+        found = own_digests(names)
+    except ValueError as error:
+        raise PassportError(f"passport {folder}: {error}") from error
+    for place in sorted(told.keys() | found.keys()):
+        if told.get(place) != found.get(place):
+            raise PassportError(f"passport {folder}: {place} is not the code that its columns were trained with")
+
+
+def _is_absent(package: str, places: Iterable[str]) -> bool:
+    """Whether nothing of the code is installed; a folder that merely has the package's name does not count."""
+    spec = find_spec(package)
+    if spec is None or spec.origin is not None:
+        return spec is None
+    roots = [Path(folder).parent for folder in spec.submodule_search_locations or ()]
+    return not any((root / place).is_file() for root in roots for place in places)
