@@ -11,6 +11,7 @@ from gymnasium.vector.utils import batch_space
 from numpy.typing import NDArray
 
 from ..market.bars import Bars
+from .buffers import Buffers
 from .episodes import PARALLEL_FROM
 from .setup import EnvKeywords, EnvSetup, start_bars
 from .walk import SUMS, Step
@@ -47,9 +48,9 @@ class BatchTradingEnv(VectorEnv[NDArray[np.float32], NDArray[Any], NDArray[Any]]
         self.observation_space = batch_space(self.single_observation_space, num_envs)
         self.action_space = batch_space(self.single_action_space, num_envs)
         self.parallel = num_envs >= PARALLEL_FROM
-        self._copy, self._parts = copy, parts
-        self._buffers = [self.episodes.fresh_step() for _ in range(0 if copy else 2)]
-        self._last = np.empty((0, 0), np.float32)
+        self._parts = parts
+        self._buffers = Buffers(self.episodes.fresh_step, copy)
+        self._last: Step | None = None
         self._started = False
 
     def reset(
@@ -68,11 +69,12 @@ class BatchTradingEnv(VectorEnv[NDArray[np.float32], NDArray[Any], NDArray[Any]]
         starts = np.broadcast_to(start_bars(given.get("start", -1)), (self.num_envs,))
         if not (self._started or mask.all()):
             raise ValueError("the first reset begins every episode: a reset_mask that leaves some out comes later")
-        observations = self._next().observations
-        if self._started and not mask.all():
-            observations[:] = self._last
+        step = self._buffers.next()
+        observations = step.observations
+        if self._last is not None and not mask.all():
+            observations[:] = self._last.observations
         self.episodes.reset(observations, mask, starts)
-        self._started, self._last = True, observations
+        self._started, self._last = True, step
         return self._shaped(observations), {}
 
     def step(
@@ -82,9 +84,9 @@ class BatchTradingEnv(VectorEnv[NDArray[np.float32], NDArray[Any], NDArray[Any]]
         if not self._started:
             raise ValueError("call reset before the first step")
         exposures = self.setup.exposures(actions, self.num_envs)
-        step = self._next()
+        step = self._buffers.next()
         ended = self.episodes.step(exposures, step, self.parallel)
-        self._last = step.observations
+        self._last = step
         infos: dict[str, Any] = {"reward_parts": self.episodes.running.parts.copy()} if self._parts else {}
         if ended:
             self._report(step, infos)
@@ -107,9 +109,3 @@ class BatchTradingEnv(VectorEnv[NDArray[np.float32], NDArray[Any], NDArray[Any]]
 
     def _shaped(self, observations: NDArray[np.float32]) -> NDArray[np.float32]:
         return observations if self.setup.spec.window == 1 else observations.reshape(self.observation_space.shape)
-
-    def _next(self) -> Step:
-        if self._copy:
-            return self.episodes.fresh_step()
-        self._buffers.reverse()
-        return self._buffers[0]

@@ -18,6 +18,9 @@ KERNEL_FOLDERS = ("market", "envs", "memory", "simulators", "agents")
 
 numba: Any = None
 if os.environ.get("NUMBA_DISABLE_JIT", "0") in ("", "0"):
+    # Threads that wait for each other spin some 20 µs, then sleep. Left to itself GNU's OpenMP spins for milliseconds:
+    # beside any other busy process a step of 0.2 ms then takes ten.
+    os.environ.setdefault("GOMP_SPINCOUNT", "10000")
     try:
         import numba as _numba
 

@@ -1,5 +1,6 @@
 """Arrays that an environment returns belong to the caller: never touched again, or two buffers that take turns."""
 
+from collections.abc import Callable
 from itertools import pairwise
 from typing import Any
 
@@ -122,3 +123,30 @@ def test_the_final_observation_is_a_copy_that_outlives_both_buffers() -> None:
     assert len(kept) == 10
     assert all(same_bits(array, copy) for array, copy in kept)
     assert not same_bits(kept[0][0], kept[1][0])
+
+
+def test_memory_that_nobody_holds_serves_again() -> None:
+    """New arrays of a megabyte a step would cost more page faults than the step costs arithmetic."""
+    env = BatchTradingEnv(SMOOTH, 4)
+    env.reset(seed=1)
+    addresses = {env.step(np.zeros((4, 1)))[0].ctypes.data for _ in range(30)}
+    assert len(addresses) == 1
+    observations, addresses = env.step(np.zeros((4, 1)))[0], set()
+    for _ in range(30):  # as loops usually are: the last observation is held while the next one is made
+        observations = env.step(np.zeros((4, 1)))[0]
+        addresses.add(observations.ctypes.data)
+    assert len(addresses) == 2
+
+
+@pytest.mark.parametrize("hold", [lambda a: a, lambda a: a[2], lambda a: a[:, 3:5].T, lambda a: memoryview(a)])
+@pytest.mark.parametrize("which", [0, 1, 2, 3])
+def test_memory_of_which_anybody_holds_a_view_does_not(hold: Callable[[Any], Any], which: int) -> None:
+    env = BatchTradingEnv(SMOOTH, 4, episode_bars=6)
+    env.reset(seed=1)
+    rng, held, copies = np.random.default_rng(2), [], []
+    for _ in range(30):  # more than are ever kept
+        array: NDArray[Any] = env.step(rng.uniform(-1, 1, (4, 1)))[:4][which]
+        held.append(hold(array if which == 0 else np.broadcast_to(array[:, None], (4, 5))))  # still a view
+        copies.append(np.array(held[-1]))
+        del array
+    assert all(same_bits(np.array(view), copy) for view, copy in zip(held, copies, strict=True))
