@@ -10,7 +10,15 @@ from typing import Any
 from measure import machine, short
 
 HERE = Path(__file__).parent
-PROGRAMS = ("batch_env.py", "sb3_ppo.py", "decision_latency.py")
+PROGRAMS = (
+    "batch_env.py",
+    "growth.py",
+    "portfolio_env.py",
+    "features.py",
+    "backtest.py",
+    "sb3_ppo.py",
+    "decision_latency.py",
+)
 PAGE = HERE.parent / "docs" / "benchmarks.md"
 
 
