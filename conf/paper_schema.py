@@ -19,9 +19,10 @@ class FeedSchema:
 
 @dataclass
 class ReplayFeedSchema(FeedSchema):
-    """A file of recorded bars."""
+    """A file of recorded bars, and of funding rates where there are any."""
 
     path: str = MISSING
+    funding: str | None = MISSING
 
 
 @dataclass

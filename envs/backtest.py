@@ -43,9 +43,10 @@ FIGURES = (
     "profit_factor",
     "fees",
     "funding",
+    "borrow",
     "final_equity",
 )
-LOWER_IS_BETTER = ("max_drawdown", "turnover_per_day", "trades", "fees", "funding")
+LOWER_IS_BETTER = ("max_drawdown", "turnover_per_day", "trades", "fees", "funding", "borrow")
 SHOWN = ("total_return", "sharpe", "sortino", "max_drawdown", "trades", "turnover_per_day", "win_rate", "fees")
 BARE = ObservationSpec("bare", 1, ("return_1",))  # a tape wants a column; a rule looks at bars alone
 
@@ -79,6 +80,9 @@ class Ranked:
     def best(self) -> Setting:
         """The setting that came first."""
         return self.grid.settings[int(self.order[0])]
+
+    def __str__(self) -> str:
+        return self.table()
 
     def table(self, count: int = 10) -> str:
         """The best `count` settings and their figures as lines of text, and how many were tried."""
@@ -178,6 +182,7 @@ def _figures(tallies: Floats, cash: float, per_year: float) -> tuple[dict[str, F
         "profit_factor": _gain_to_loss(of["gains"], of["losses"]),
         "fees": of["fees"].copy(),
         "funding": of["funding"].copy(),
+        "borrow": of["borrow"].copy(),
         "final_equity": of["equity"].copy(),
     }
     return figures, sharpes

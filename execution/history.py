@@ -19,9 +19,9 @@ Ints = NDArray[np.int64]
 class History:
     """One row a bar, from the session's first decision on; every array has length T.
 
-    `opened_at` int64 ms UTC; `equity`, `lots`, cumulative `fees`, `funding`, `turnover` and `trades` at the bar's
-    close; `action` what the policy said there (NaN where it said nothing); `asked` and `allowed` lots; `state` of
-    `market.limits.State`, gates included. `fills` in order of time.
+    `opened_at` int64 ms UTC; `equity`, `lots`, cumulative `fees`, `funding`, `borrow`, `turnover` and `trades` at the
+    bar's close; `action` what the policy said there (NaN where it said nothing); `asked` and `allowed` lots; `state`
+    of `market.limits.State`, gates included. `fills` in order of time.
     """
 
     opened_at: Ints
@@ -30,6 +30,7 @@ class History:
     lots: Ints
     fees: Floats
     funding: Floats
+    borrow: Floats
     turnover: Floats
     trades: Ints
     action: Floats
@@ -52,7 +53,7 @@ def read_history(path: str | Path) -> History:
         elif row.kind == Kind.FILL:
             fills.append(Fill(**facts))
         elif row.kind == Kind.ACCOUNT:
-            now |= {name: facts[name] for name in ("equity", "lots", "fees", "funding", "turnover", "trades")}
+            now |= {name: facts[name] for name in _OF_ACCOUNT}
         elif row.kind == Kind.DECISION:
             now["action"] = float(facts["action"])  # "nan" and "inf" are journalled by name
         else:
@@ -63,8 +64,6 @@ def read_history(path: str | Path) -> History:
     return History(**(columns | exact), fills=tuple(fills))  # type: ignore[arg-type]  # dtypes by name
 
 
-_NAMES = (
-    "opened_at", "close", "equity", "lots", "fees", "funding", "turnover", "trades", "action", "asked", "allowed",
-    "state",
-)  # fmt: skip
+_OF_ACCOUNT = ("equity", "lots", "fees", "funding", "borrow", "turnover", "trades")
+_NAMES = ("opened_at", "close", *_OF_ACCOUNT, "action", "asked", "allowed", "state")
 _KINDS = dict.fromkeys(("opened_at", "lots", "trades", "asked", "allowed"), np.int64) | {"state": np.int8}

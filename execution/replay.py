@@ -5,10 +5,11 @@ written. Knows no feed: bars, clock reads and kills come from the journal.
 """
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from ..market.funding import Funding
 from .clock import BarClock
 from .journal import JournalError, Kind, Row, read_rows, verify
 from .session import Settings, Trader, assemble
@@ -59,7 +60,8 @@ def replay(
     told = first_session(path)
     place = Path(folder if folder is not None else told["policy"]["folder"])
     settings = Settings(**told["settings"])
-    trader = load(place, settings.limits)
+    rates = told.get("funding")
+    trader = replace(load(place, settings.limits), funding=Funding.from_json(rates) if rates else None)
     if trader.digest != told["policy"]["digest"]:
         raise JournalError(f"{place} holds policy {trader.digest[:12]}; {path} ran {told['policy']['digest'][:12]}")
     trail = Trail(None, _counted(read_rows(path), on_row))

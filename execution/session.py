@@ -17,6 +17,7 @@ from ..agents.frozen import PassportError
 from ..envs.passport import load_passport
 from ..envs.past import Live
 from ..market.bars import INTERVALS
+from ..market.funding import Funding
 from ..market.limits import Limits
 from ..market.terms import Terms
 from .clock import Clock
@@ -45,6 +46,7 @@ class Trader:
     funding_bps_per_8h: float
     actions: str = "box"
     past: Live | None = None
+    funding: Funding | None = None  # the instrument's rates; without them the constant is charged
 
     def close(self) -> None:
         """Let go of the store that a policy with a memory keeps."""
@@ -59,6 +61,7 @@ def load_trader(
     now: datetime | None = None,
     feed_interval: str | None = None,
     store: Path | None = None,
+    funding: Funding | None = None,
 ) -> Trader:
     """The trader that a passport describes, under its own limits in mode `limits`.
 
@@ -87,6 +90,7 @@ def load_trader(
         funding_bps_per_8h=terrain.costs.funding_bps_per_8h,
         actions=terrain.action,
         past=past,
+        funding=funding,
     )
 
 
@@ -122,7 +126,7 @@ def assemble(
     interval_ms = INTERVALS[trader.interval]
     parts = Parts(
         clock=clock,
-        venue=PaperVenue(trader.terms, interval_ms, settings.cash, trader.funding_bps_per_8h),
+        venue=PaperVenue(trader.terms, interval_ms, settings.cash, trader.funding_bps_per_8h, trader.funding),
         desk=trader.desk,
         policy=trader.policy,
         gates=Gates(trader.terms, interval_ms, settings.stale_after, trader.actions),
@@ -172,6 +176,7 @@ def describe(trader: Trader, settings: Settings, source: str) -> dict[str, Any]:
         "interval": trader.interval,
         "terms": trader.terms._asdict(),
         "funding_bps_per_8h": trader.funding_bps_per_8h,
+        "funding": None if trader.funding is None else trader.funding.to_json(),
         "settings": asdict(settings),
         "feed": source,
         "wavetank": __version__,
@@ -192,3 +197,5 @@ def _check_same(told: dict[str, Any], now: dict[str, Any], path: Path) -> None:
     for key in ("interval", "funding_bps_per_8h"):
         if told[key] != now[key]:
             raise JournalError(f"{path} was begun with {key} {told[key]}, not {now[key]}")
+    if told.get("funding") != now["funding"]:
+        raise JournalError(f"{path} was begun with other funding rates")

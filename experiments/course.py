@@ -208,7 +208,7 @@ def course_of(bars: Bars, fold: Fold, config: TrainConfig) -> Course:
         past,
         memory,
         source=config.market.path or config.env.kind,
-        funding=funding_of(config.market) if isinstance(config.env, HistoryEnv) else None,
+        funding=funding_of(config.market, bars) if isinstance(config.env, HistoryEnv) else None,
     )
 
 
@@ -227,12 +227,20 @@ def history_bars(market: MarketSchema) -> Bars:
     return read_bars(venue, symbol, interval, market.start, market.end)
 
 
-def funding_of(market: MarketSchema) -> Funding | None:
-    """The funding rates that `market` names; None where the assumed constant is charged."""
+def funding_of(market: MarketSchema, bars: Bars) -> Funding | None:
+    """The funding rates that `market` names for these bars; None where the assumed constant is charged.
+
+    Raises ValueError where they do not reach over the bars: what lies beyond them would be free.
+    """
     if market.funding is None:
         return None
     series = _stored(market.funding, 2)
-    return read_funding(market.funding) if series is None else Store().funding(*series)
+    rates = read_funding(market.funding) if series is None else Store().funding(*series)
+    try:
+        rates.check_covers(int(bars.opened_at[0]), int(bars.closed_at[-1]))
+    except ValueError as error:
+        raise CourseError(f"market.funding={market.funding}: {error}") from error
+    return rates
 
 
 def _stored(address: str, parts: int) -> list[str] | None:

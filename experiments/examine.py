@@ -11,12 +11,13 @@ from typing import Any
 
 from ..conf.schema import EvaluateConfig, TrainConfig
 from ..envs.passport import Passport, load_passport
+from .baselines import rules_of
 from .course import CourseError, funding_of, history_bars, open_course
 from .evaluate import Track, judge
 from .evaluation_page import render_page
 from .measured import Measured, measure
 from .runs import RECORD, RunError, RunFolder, bars_facts, read_run, write_json
-from .train import UNLIMITED, judge_all, rules_of
+from .train import UNLIMITED, judge_all
 
 RESULT, PAGE = "evaluation.json", "evaluation.html"
 
@@ -76,8 +77,10 @@ def _on_own_slice(path: Path, config: EvaluateConfig) -> tuple[dict[str, Track],
     course = open_course(trained)
     if config.seed is None:
         _check_data(run, trained, course.facts())
-    policy = load_passport(run.passport).policy
-    tracks = judge_all(policy, course, config.slice, config.baselines)
+    passport = load_passport(run.passport)
+    if passport.terrain.spec.digest != course.terrain.spec.digest:
+        raise RunError(f"observation {trained.env.observation} is not the one that {path} was trained with any more")
+    tracks = judge_all(passport.policy, course, config.slice, config.baselines)
     return tracks, {"slice": config.slice, "policy": str(path), "data": course.facts().get(config.slice)}
 
 
@@ -88,7 +91,7 @@ def _on_file(passport: Passport, config: EvaluateConfig) -> tuple[dict[str, Trac
     bars = history_bars(config.market)
     if bars.interval != terrain.interval:
         raise CourseError(f"{config.market.path} holds {bars.interval} bars, the policy lives at {terrain.interval}")
-    funding = funding_of(config.market)
+    funding = funding_of(config.market, bars)
     tracks = {"policy": judge(passport.policy, bars, terrain, funding=funding, cash=config.cash, name="policy")}
     for name, rule in rules_of(config.baselines).items():
         tracks[name] = judge(rule, bars, terrain.with_limits(UNLIMITED), funding=funding, cash=config.cash, name=name)

@@ -14,12 +14,12 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 
 from ..agents.policy import Policy
-from ..agents.rules import make_rule
 from ..envs.arena import ArenaEnv
 from ..envs.passport import Terrain, load_passport
 from ..market.ledger import SOLVENT
 from ..simulators.crowd import CrowdMarket
 from ..simulators.population import UNITS
+from .baselines import rules_of
 from .evaluate import Track, follow
 from .figures import max_drawdown
 from .runs import write_json
@@ -169,7 +169,7 @@ def stress_passport(
     progress: Callable[[str], None] = lambda _: None,
 ) -> StressMatrix:
     """The matrix of a sealed policy, under its own limits in live mode, beside baselines without any."""
-    rules = {name: make_rule(name) for name in baselines}
+    rules = rules_of(baselines)
     loaded = load_passport(passport)
     terrain = loaded.terrain
     policies: dict[str, Policy] = {OURS: loaded.policy, **rules}

@@ -15,13 +15,13 @@ from typing import Any
 from hydra.utils import get_class
 
 from ..agents.policy import Callback, Metrics, Policy, PPOConfig, Trainer
-from ..agents.rules import Rule, make_rule
 from ..agents.scaling import Scaler
 from ..conf.schema import AgentSchema, RLlibSchema, TrainConfig
 from ..envs.adapters import SB3VecEnv
 from ..envs.passport import export_passport, load_passport
 from ..market.limits import Limits
-from .course import Course, CourseError, open_course
+from .baselines import rules_of
+from .course import Course, open_course
 from .evaluate import Track
 from .runs import RunFolder, begin_run, config_digest, discard, open_record, origin
 from .seeds import derive_seed
@@ -84,7 +84,10 @@ class Fitting:
         self.config, self.course, self.metrics = config, course, Sinks()
         if metrics is not None:
             self.metrics.add(metrics)
-        scaler = Scaler.fit(course.rows(), account_columns=len(course.terrain.spec.account))
+        spec = course.terrain.spec
+        if spec.window > 1:
+            raise ValueError(f"observation {spec.name} shows a window of {spec.window} bars; the networks read one row")
+        scaler = Scaler.fit(course.rows(), account_columns=len(spec.account))
         seed = derive_seed(config.seed, "train", fold)
         self.trainer = make_trainer(config.agent, seed, scaler, self.metrics, config.env.num_envs)
         is_rllib = isinstance(config.agent, RLlibSchema)  # the trainer derives every episode's seed from its own
@@ -176,14 +179,6 @@ def freeze(network: Any, folder: Path, config: TrainConfig, course: Course, *, n
         memory=course.memory,
         past=course.past,
     )
-
-
-def rules_of(baselines: Sequence[str]) -> dict[str, Rule]:
-    """The baselines as rules, by what config calls them; CourseError where one is not a rule."""
-    try:
-        return {name: make_rule(name) for name in baselines}
-    except ValueError as error:
-        raise CourseError(str(error)) from None
 
 
 def judge_all(

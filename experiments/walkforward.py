@@ -16,12 +16,13 @@ from ..agents.scaling import Scaler
 from ..conf.schema import TrainConfig, WalkForwardConfig
 from ..envs.passport import load_passport
 from ..market.bars import Bars
+from .baselines import rules_of
 from .course import course_of, purge_bars, terrain_of, whole_timeline
 from .evaluate import Track, stitch
 from .runs import RECORD, RunError, RunFolder, bars_digest, check_same, config_digest, open_record
 from .splits import Fold, walk_forward
 from .tracking import open_run
-from .train import Fitting, freeze, judge_all, make_trainer, rules_of
+from .train import Fitting, freeze, judge_all, make_trainer
 
 log = logging.getLogger(__name__)
 

@@ -92,7 +92,7 @@ def _liquidation_price(account: Account, worst: float, terms: Terms) -> float:
     bankruptcy = -account.cash / (account.lots * terms.lot)  # the price at which nothing is left
     if account.lots > 0:
         return max(worst, bankruptcy)
-    return min(worst, bankruptcy)
+    return max(min(worst, bankruptcy), 0.0)  # nobody is paid to give a short back: what is missing then is a debt
 
 
 @inlined_kernel
@@ -160,6 +160,8 @@ class BarExchange:
             if self.market_order is not None:
                 raise ValueError(f"a market order of {self.market_order.lots} lots already waits for the next bar")
             self.market_order = order
+        elif order.kind not in (Kind.LIMIT, Kind.STOP, Kind.TRAILING):
+            raise ValueError(f"kind {order.kind} is none of an order")
         elif order.kind == Kind.TRAILING and self.seen == 0:
             raise ValueError("a trailing stop follows prices, and this venue has seen none yet")
         elif order.ticks > 0:
@@ -232,15 +234,21 @@ class BarExchange:
 
     def _fill_resting(self, quote: Quote, at: int) -> list[Fill]:
         touched = [rests for rests in self.resting if self._price(rests, quote)]
-        hit = [rests for rests in touched if rests.order.kind != Kind.LIMIT] or touched
+        limits = [rests for rests in touched if rests.order.kind == Kind.LIMIT]
+        stops = [rests for rests in touched if rests.order.kind != Kind.LIMIT]
+        # where a stop and a limit could both have been hit, the worse one was: the stop, if it has anything to do
+        acting = [rests for rests in stops if self._lots(rests.order)] or limits
         fills = []
-        for rests in hit:  # where a stop and a limit could both have been hit, the worse one was: the stop
+        for rests in acting if acting is not limits else [*limits, *stops]:  # what a limit opened, a stop may close
             self.resting.remove(rests)
-            order = rests.order
-            lots = _reducing(order.lots, self.account.lots) if order.reduce_only else order.lots
+            lots = self._lots(rests.order)
             if lots != 0:
-                fills.append(self._fill(order, lots, self._price(rests, quote), at))
+                fills.append(self._fill(rests.order, lots, self._price(rests, quote), at))
         return fills
+
+    def _lots(self, order: Order) -> int:
+        """What an order would do to the position as it stands; 0 where it only reduces and there is nothing to."""
+        return _reducing(order.lots, self.account.lots) if order.reduce_only else order.lots
 
     def _price(self, rests: Resting, quote: Quote) -> float:
         """The price at which a resting order fills in this bar; 0 where it does not."""

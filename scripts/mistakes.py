@@ -12,7 +12,7 @@ EXTRA_OF = {
         "pandas", "pandera", "qdrant_client", "ray", "sb3_contrib", "scipy", "sklearn", "stable_baselines3",
         "torch",
     ),
-    "bench": ("gym_trading_env",),
+    "bench": ("backtesting", "gym_trading_env", "talib", "vectorbt"),
     "viz": ("solara",),
     "ccxt": ("ccxt",),
     "alerts": ("apprise",),

@@ -28,6 +28,9 @@ from ..execution.panel import Panel
 from ..execution.parts import Step
 from ..execution.runner import Runner
 from ..execution.session import Settings, Trader, begin, load_trader
+from ..market.bars import Bars
+from ..market.funding import Funding
+from ..market.store import read_funding
 
 SHOWN_EVERY = 64  # bars between two looks at the progress bar
 
@@ -48,7 +51,14 @@ def trade(paper: PaperConfig) -> None:
     clock = BarClock()
     feed = make_feed(paper.feed, clock)
     store = Path(f"{paper.journal}.memory")
-    trader = load_trader(folder, settings.limits, now=moment, feed_interval=feed.bars.interval, store=store)
+    trader = load_trader(
+        folder,
+        settings.limits,
+        now=moment,
+        feed_interval=feed.bars.interval,
+        store=store,
+        funding=funding_of(paper.feed, feed.bars),
+    )
     journal = Journal(paper.journal)
     try:
         metrics = SessionMetrics()
@@ -97,6 +107,18 @@ def make_feed(feed: FeedSchema, clock: BarClock) -> ReplayFeed:
     finally:
         market.close()
     return ReplayFeed(bars, f"crowd {feed.scenario} seed {feed.seed}", clock)
+
+
+def funding_of(feed: FeedSchema, bars: Bars) -> Funding | None:
+    """The rates of a replayed instrument, which must reach over its bars; None where the constant is charged."""
+    if not isinstance(feed, ReplayFeedSchema) or feed.funding is None:
+        return None
+    rates = read_funding(feed.funding)
+    try:
+        rates.check_covers(int(bars.opened_at[0]), int(bars.closed_at[-1]))
+    except ValueError as error:
+        raise ValueError(f"feed.funding={feed.funding}: {error}") from error
+    return rates
 
 
 @contextmanager

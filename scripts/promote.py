@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from ..experiments.promote import Standard, Verdict
     from ..experiments.runs import RunFolder
     from ..market.bars import Bars
+    from ..market.funding import Funding
 
 CROWD_BARS = 600
 
@@ -60,27 +61,30 @@ def prove_parity(run: "RunFolder", trained: "TrainConfig") -> None:
     from ..experiments.promote import no_parity
 
     loaded, cash = load_passport(run.passport), trained.env.cash
-    bars = unseen_bars(trained, loaded.terrain.interval)
+    bars, funding = unseen(trained, loaded.terrain.interval)
     try:
         with TemporaryDirectory(prefix="wavetank-") as scratch:
-            history = rehearse(run.passport, bars, Path(scratch) / "parity.db", source="unseen bars", cash=cash)
+            history = rehearse(
+                run.passport, bars, Path(scratch) / "parity.db", source="unseen bars", cash=cash, funding=funding
+            )
     except PassportError as error:
         run.write("parity.json", no_parity(str(error), run.passport))
         return
-    track = judge(loaded.policy, bars, loaded.terrain, cash=cash)
+    track = judge(loaded.policy, bars, loaded.terrain, funding=funding, cash=cash)
     run.write("parity.json", parity(track, history, bars.interval_ms, run.passport))
 
 
-def unseen_bars(trained: "TrainConfig", interval: str) -> "Bars":
-    """The run's test bars; where a run has none, as in the arena, those of a crowd that it has not met."""
+def unseen(trained: "TrainConfig", interval: str) -> tuple["Bars", "Funding | None"]:
+    """The run's test bars and funding; where it has none, as in the arena, bars of a crowd that it has not met."""
     from ..experiments.course import open_course
     from ..experiments.seeds import derive_seed
     from ..simulators.crowd import CrowdMarket
 
     course = open_course(trained)
     if course.test is not None:
-        return course.test
-    return CrowdMarket("normal", derive_seed(trained.seed, "promote"), interval=interval).run(CROWD_BARS).bars()
+        return course.test, course.funding
+    market = CrowdMarket("normal", derive_seed(trained.seed, "promote"), interval=interval)
+    return market.run(CROWD_BARS).bars(), None
 
 
 def standard_of(schema: verdict_schema.StandardSchema) -> "Standard":

@@ -16,19 +16,27 @@ from ..execution.journal import Journal
 from ..execution.parts import Step
 from ..execution.session import Settings, begin, load_trader
 from ..market.bars import Bars
+from ..market.funding import Funding
 
 if TYPE_CHECKING:
     from ..experiments.evaluate import Track
 
 
 def rehearse(
-    passport: Path, bars: Bars, journal: Path, *, source: str, cash: float, watch: Callable[[Step], None] | None = None
+    passport: Path,
+    bars: Bars,
+    journal: Path,
+    *,
+    source: str,
+    cash: float,
+    funding: Funding | None = None,
+    watch: Callable[[Step], None] | None = None,
 ) -> History:
     """Trade `bars` on paper under live limits, into a new journal; return what the journal then tells."""
     if journal.exists():
         raise ValueError(f"{journal} exists: a rehearsal begins a journal of its own")
     settings = Settings(cash=cash)
-    trader = load_trader(passport, settings.limits)
+    trader = load_trader(passport, settings.limits, funding=funding)
     clock = BarClock()
     book = Journal(journal)
     try:

@@ -163,12 +163,15 @@ def test_bars_and_funding_may_come_from_the_store(tmp_path: Path, monkeypatch: p
     monkeypatch.setenv("WAVETANK_STORE", str(tmp_path / "store"))
     bars = wandering(2000)
     Store().append("mine", "BARS", replace(bars, symbol="BARS"), source="test")
-    Store().append_funding("mine", "BARS", Funding(bars.opened_at[:3], np.array([1.0, 2.0, 3.0])), source="test")
+    rates = np.full(len(bars), 1e-4)
+    Store().append_funding("mine", "BARS", Funding(bars.opened_at, rates), source="test")
     market = config_of("train", "env=history", "market.path=mine/BARS/1h", "market.funding=mine/BARS").market
     assert history_bars(market).close.tobytes() == bars.close.tobytes()
-    rates = funding_of(market)
-    assert rates is not None
-    assert rates.rates.tolist() == [1.0, 2.0, 3.0]
+    told = funding_of(market, bars)
+    assert told is not None
+    assert told.rates.tolist() == rates.tolist()
+    with pytest.raises(CourseError, match="market.funding=mine/BARS: funding rates run from 1970-01-01 00:00 to"):
+        funding_of(market, wandering(2020))
 
 
 @pytest.mark.parametrize(

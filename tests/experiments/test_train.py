@@ -224,3 +224,12 @@ def test_rllib_walks_the_same_way_to_a_passport(tmp_path: Path, ray_cluster: Non
     assert load_passport(one.passport).manifest["training"]["agent"] == "rllib"
     assert graph_of(one) == graph_of(two)
     assert one.metrics == two.metrics
+
+
+def test_a_window_is_refused_until_a_network_reads_one(tmp_path: Path) -> None:
+    spec = tmp_path / "wide.yaml"
+    spec.write_text("{name: wide, version: 1, market: [return_1], memory: [], window: 8}")
+    config = config_of("train", *TINY, f"out={tmp_path / 'run'}", f"env.observation={spec}", "tracking=none")
+    with pytest.raises(ValueError, match="observation wide shows a window of 8 bars; the networks read one row"):
+        train(config, now=NOW)
+    assert not (tmp_path / "run").exists()

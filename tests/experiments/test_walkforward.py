@@ -16,7 +16,7 @@ from .conftest import NOW, TINY, config_of
 
 pytestmark = pytest.mark.slow
 
-WORDS = (*TINY, "env.bars=1600", "steps=512", "tracking=none")
+WORDS = (*TINY, "env.bars=1600", "env.observation=spine", "steps=512", "tracking=none")
 
 
 @pytest.fixture(scope="module")

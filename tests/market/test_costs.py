@@ -73,10 +73,11 @@ def test_a_stamp_belongs_to_the_bar_that_opens_on_it() -> None:
 
 def test_a_funding_series_is_summed_from_open_to_before_the_close() -> None:
     stamps = np.array([-1, 0, 1, HOUR - 1, HOUR, 5 * HOUR + 7]) + MIDNIGHT
-    rates = np.array([100.0, 1.0, 2.0, 4.0, 8.0, -16.0])
+    rates = np.array([64.0, 1.0, 2.0, 4.0, 8.0, -16.0]) / 1024
     opens = np.arange(7) * HOUR + MIDNIGHT
     naive = [sum(rate for stamp, rate in zip(stamps, rates, strict=True) if at <= stamp < at + HOUR) for at in opens]
-    assert list(funding_per_bar(opens, HOUR, 1.0, Funding(stamps, rates))) == naive == [7, 8, 0, 0, 0, -16, 0]
+    assert list(funding_per_bar(opens, HOUR, 1.0, Funding(stamps, rates))) == naive
+    assert [1024 * due for due in naive] == [7, 8, 0, 0, 0, -16, 0]
 
 
 def test_a_funding_series_that_cannot_be_is_refused() -> None:
@@ -86,6 +87,23 @@ def test_a_funding_series_that_cannot_be_is_refused() -> None:
         Funding(np.array([2, 2]), np.array([0.1, 0.1]))
     with pytest.raises(ValueError, match="funding rates must be finite"):
         Funding(np.array([1, 2]), np.array([0.1, math.nan]))
+    with pytest.raises(ValueError, match=r"a funding rate of -2.1 is not a share: 0.0001 is one basis point"):
+        Funding(np.array([1, 2]), np.array([0.1, -2.1]))
+    with pytest.raises(ValueError, match=r"funding of shapes \(2, 1\) and \(2,\) is no series"):
+        Funding(np.array([[1], [2]]), np.array([0.1, 0.1]))
+
+
+@pytest.mark.parametrize(
+    ("first", "last", "covers"), [(0, 72, True), (8, 64, True), (9, 72, False), (0, 63, False), (100, 120, False)]
+)
+def test_a_series_covers_bars_where_one_period_is_missing_at_most(first: int, last: int, covers: bool) -> None:
+    stamps = MIDNIGHT + HOUR * np.arange(first, last + 1)
+    series = Funding(stamps, np.full(len(stamps), 1e-4))
+    if covers:
+        series.check_covers(MIDNIGHT, MIDNIGHT + 72 * HOUR)
+    else:
+        with pytest.raises(ValueError, match="funding rates run from 2024-01-0.* the bars from 2024-01-01 00:00 to"):
+            series.check_covers(MIDNIGHT, MIDNIGHT + 72 * HOUR)
 
 
 @pytest.mark.parametrize(

@@ -339,3 +339,12 @@ def test_3_a_series_of_funding_replaces_the_constant() -> None:
     assert venue.account.funding == pytest.approx(500 * 0.07)
     venue.on_bar(flat_bar(100.0, ONE + 7 * HOUR))
     assert venue.account.funding == pytest.approx(500 * 0.07), "at 08:00 the constant would have been due"
+
+
+def test_5_nobody_is_paid_to_give_a_short_back() -> None:
+    """Funding has eaten the cash that the short brought: at a price of 0 the debt remains, and no fee is charged."""
+    venue = a_holder(-5)
+    venue.account = venue.account._replace(cash=-40.0)
+    fills = venue.on_bar(a_bar(ONE + HOUR, 100, 101, 99, 100))
+    assert [(fill.lots, fill.price, fill.fee) for fill in fills] == [(5, 0.0, 0.0)]
+    assert (venue.account.equity, venue.account.ruin) == (-40.0, LIQUIDATED)

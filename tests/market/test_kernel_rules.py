@@ -17,7 +17,7 @@ DECORATORS = {  # every public decorator of the door to numba
     for node in ast.parse((ROOT / "market" / "jit.py").read_text()).body
     if isinstance(node, ast.FunctionDef) and node.name.endswith("kernel")
 }
-ARRAYS = {"zeros", "empty", "ones", "full", "zeros_like", "empty_like"}
+ARRAYS = {"zeros", "empty", "ones", "full", "zeros_like", "empty_like", "vector_at", "matrix_at"}
 NUMPY_ALLOWED = ARRAYS | {"int64", "float64", "inf", "nan"}
 NUMPY_DTYPES = {"uint8", "int8", "int16", "int32", "uint16", "uint32", "uint64", "bool_", "float32"}  # for storage
 REDUCTIONS = {"sum", "mean", "std", "var", "prod", "dot", "cumsum", "cumprod", "min", "max", "ptp", "argsort", "sort"}

@@ -106,3 +106,31 @@ def test_4_a_resting_order_that_only_reduces_vanishes_with_the_position() -> Non
     venue.submit(Order(-5, Kind.STOP, 95, reduce_only=True))
     assert venue.on_bar(a_bar(ONE, 100, 100, 90, 92)) == []
     assert venue.resting == []
+
+
+def test_4_a_stop_with_nothing_to_reduce_holds_no_limit_back() -> None:
+    venue = a_venue()
+    venue.submit(Order(-5, Kind.STOP, 90, reduce_only=True))  # left over from a position that is gone
+    venue.submit(Order(5, Kind.LIMIT, 95))
+    fills = venue.on_bar(a_bar(ONE, 100, 100, 94, 96))
+    assert [(fill.reason, fill.price) for fill in fills] == [(Reason.LIMIT, 95.0)]
+    assert [rests.order.kind for rests in venue.resting] == [Kind.STOP]
+
+
+def test_4_an_entry_and_the_stop_behind_it_may_both_fill_in_one_bar() -> None:
+    """From 100 to 85 the price passes 95, where the entry buys, and then 90, where its stop sells."""
+    venue = a_venue()
+    venue.submit(Order(-5, Kind.STOP, 90, reduce_only=True))
+    venue.submit(Order(5, Kind.LIMIT, 95))
+    fills = venue.on_bar(a_bar(ONE, 100, 100, 85, 97))
+    assert [(fill.reason, fill.lots, fill.price) for fill in fills] == [
+        (Reason.LIMIT, 5, 95.0),
+        (Reason.STOP, -5, 90.0),
+    ]
+    assert venue.account.equity == 1_000.0 - 25.0
+    assert venue.resting == []
+
+
+def test_an_order_of_no_kind_is_refused() -> None:
+    with pytest.raises(ValueError, match="kind 7 is none of an order"):
+        a_venue().submit(Order(1, 7, 100))

@@ -73,7 +73,7 @@ def test_funding_is_kept_as_bars_are(store: Store) -> None:
     part = store.funding("binanceusdm", "BTCUSDT", "2024-02-01", "2024-02-02")
     assert list(part.stamps) == [FEBRUARY + 1, FEBRUARY + 8 * HOUR + 1, FEBRUARY + 16 * HOUR + 1]
     with pytest.raises(StoreError, match=r"binanceusdm BTCUSDT funding: rate at 2024-01-01T00:00:00.001Z is known as"):
-        store.append_funding("binanceusdm", "BTCUSDT", Funding(stamps[:1], rates[:1] + 1), source="test")
+        store.append_funding("binanceusdm", "BTCUSDT", Funding(stamps[:1], rates[:1] + 0.1), source="test")
     assert store.append_funding("binanceusdm", "BTCUSDT", Funding(stamps[:0], rates[:0]), source="t") == Added(0, 0, 0)
     facts = store.series()[0]
     assert facts[:4] == ("binanceusdm", "BTCUSDT", "funding", len(stamps))
