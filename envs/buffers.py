@@ -7,9 +7,23 @@ memory serves again: new arrays of a megabyte would cost more page faults a step
 import sys
 from collections.abc import Callable
 
-from .walk import Step
+import numpy as np
+
+from .walk import SUMS, Step
 
 KEPT = 8  # buffers; whoever holds on to more steps than this gets new arrays, which are not kept
+
+
+def new_step(count: int, cells: int, parts: int) -> Step:
+    """Arrays for one step of `count` episodes, with observations of `cells` numbers and so many reward parts."""
+    return Step(
+        np.empty((count, cells), np.float32),
+        np.empty(count),
+        np.empty(count, np.bool_),
+        np.empty(count, np.bool_),
+        np.empty((count, cells), np.float32),
+        np.empty((count, parts + len(SUMS))),
+    )
 
 
 class Buffers:

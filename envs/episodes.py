@@ -16,9 +16,10 @@ from ..market.jit import entry_of
 from ..market.ledger import N_COUNTS, N_MONEY, Account, read_account
 from ..market.terms import Terms, terms_rows
 from . import walk
+from .buffers import new_step
 from .desk import N_ACCOUNT
 from .rewards import N_MOMENTS, Reward
-from .starts import signed
+from .starts import check_start, signed
 from .tape import Tape
 from .walk import IDLE_LOGS, Columns, Flags, Floats, Ints, Running, Step, Witness, World
 
@@ -96,17 +97,14 @@ class Episodes:
         """Numbers in one observation: its columns, times the bars of a window."""
         return (self.tape.width + N_ACCOUNT) * self.tape.spec.window
 
+    @property
+    def parts(self) -> Floats:
+        """Reward parts of the last step, (N, P) float64."""
+        return self.running.parts
+
     def fresh_step(self) -> Step:
-        """Arrays for one step, the caller's to keep."""
-        n, cells = self.count, self.cells
-        return Step(
-            np.empty((n, cells), np.float32),
-            np.empty(n),
-            np.empty(n, np.bool_),
-            np.empty(n, np.bool_),
-            np.empty((n, cells), np.float32),
-            np.empty((n, len(self.reward.names) + 3)),
-        )
+        """Arrays for one step."""
+        return new_step(self.count, self.cells, len(self.reward.names))
 
     def seed(self, base: int) -> None:
         """Give episode stream i the seed base + i, and start counting episodes from 0."""
@@ -116,7 +114,7 @@ class Episodes:
     def reset(self, observations: Columns, mask: Flags, starts: Ints) -> None:
         """Begin a new episode where `mask` is set, at `starts[i]` or, where that is -1, by the env's own rule."""
         for start in starts[mask & (starts != -1)]:
-            self._check_start(int(start))
+            check_start(int(start), self.tape.segments, "bar")
         walk.begin_many(self.world, self.running, mask, starts, observations)
 
     def step(self, exposures: Floats, step: Step, parallel: bool) -> int:
@@ -131,13 +129,6 @@ class Episodes:
     def account(self, i: int) -> Account:
         """Account of episode `i`."""
         return read_account(self.running.money, self.running.counts, i)
-
-    def _check_start(self, start: int) -> None:
-        for first, stop, _ in self.tape.segments:
-            if first <= start < stop - 1:
-                return
-        ranges = ", ".join(f"{first}…{stop - 2}" for first, stop, _ in self.tape.segments[:3])
-        raise ValueError(f"an episode cannot start at bar {start}; bars {ranges} can be observed and traded")
 
 
 def add_own_parts(reward: Reward, witness: Witness, parts: Floats, sums: Floats, step: Step, resting: Flags) -> None:

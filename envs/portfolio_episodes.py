@@ -14,12 +14,13 @@ from ..market.ledger import N_COUNTS, N_MONEY, Account, read_account
 from ..market.portfolio import Positions, holding, no_positions
 from ..market.terms import Terms
 from . import portfolio_walk as walk
+from .buffers import new_step
 from .episodes import Plan, add_own_parts
 from .panel import Panel
 from .portfolio_columns import N_SHARED
 from .portfolio_walk import Columns, Flags, Floats, Ints, Running, World
 from .rewards import N_MOMENTS, Reward
-from .starts import signed
+from .starts import check_start, signed
 from .walk import IDLE_LOGS, Step, Witness
 
 PARALLEL_FROM = 128  # below this many portfolios the threads' fork and join cost more than they give
@@ -61,17 +62,14 @@ class PortfolioEpisodes:
         """Columns of one observation."""
         return int(self.panel.rows.shape[1]) + N_SHARED
 
+    @property
+    def parts(self) -> Floats:
+        """Reward parts of the last step, (N, P) float64."""
+        return self.running.parts
+
     def fresh_step(self) -> Step:
-        """Arrays for one step, the caller's to keep."""
-        n, width = self.count, self.width
-        return Step(
-            np.empty((n, width), np.float32),
-            np.empty(n),
-            np.empty(n, np.bool_),
-            np.empty(n, np.bool_),
-            np.empty((n, width), np.float32),
-            np.empty((n, len(self.reward.names) + 3)),
-        )
+        """Arrays for one step."""
+        return new_step(self.count, self.width, len(self.reward.names))
 
     def seed(self, base: int) -> None:
         """Give episode stream i the seed base + i, and start counting episodes from 0."""
@@ -81,7 +79,7 @@ class PortfolioEpisodes:
     def reset(self, observations: Columns, mask: Flags, starts: Ints) -> None:
         """Begin a new episode where `mask` is set, at row `starts[i]` or, where that is -1, by the env's own rule."""
         for start in starts[mask & (starts != -1)]:
-            self._check_start(int(start))
+            check_start(int(start), self.panel.segments, "row")
         walk.begin_many(self.world, self.running, mask, starts, observations)
 
     def step(self, targets: Floats, step: Step, parallel: bool) -> int:
@@ -107,14 +105,6 @@ class PortfolioEpisodes:
         positions = self.positions
         lots, entry, idle = int(positions.lots[i, k]), float(positions.entry[i, k]), int(positions.idle[i, k])
         return holding(self.account(i), lots, entry, idle)
-
-    def _check_start(self, start: int) -> None:
-        segments = self.panel.segments
-        for first, stop, _ in segments:
-            if first <= start < stop - 1:
-                return
-        ranges = ", ".join(f"{first}…{stop - 2}" for first, stop, _ in segments[:3])
-        raise ValueError(f"an episode cannot start at row {start}; rows {ranges} can be observed and traded")
 
 
 def _world(panel: Panel, terms: Sequence[Terms], reward: Reward, plan: Plan) -> World:

@@ -19,6 +19,15 @@ def signed(seed: int) -> int:
     return seed - (1 << 64) if seed >= 1 << 63 else seed
 
 
+def check_start(start: int, segments: Ints, what: str) -> None:
+    """Raise ValueError where no episode can begin at that row; `what` a row is called."""
+    for first, stop, _ in segments:
+        if first <= start < stop - 1:
+            return
+    ranges = ", ".join(f"{first}…{stop - 2}" for first, stop, _ in segments[:3])
+    raise ValueError(f"an episode cannot start at {what} {start}; {what}s {ranges} can be observed and traded")
+
+
 @inlined_kernel
 def stretch_of(
     start: int, segments: Ints, length: int, random_start: int, stream: int, episode: int

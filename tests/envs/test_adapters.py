@@ -84,7 +84,8 @@ def test_rllibs_runners_are_seeded_by_worker_whatever_they_pass(bars: Bars) -> N
 
 def _vec(bars: Bars, copy: bool, buffers: int = 2) -> SB3VecEnv:
     env = BatchTradingEnv(bars, ENVS, episode_bars=20, copy=copy)
-    env._buffers._steps = env._buffers._steps[:buffers]
+    kept = env._batch.buffers
+    kept._steps = kept._steps[:buffers]
     return SB3VecEnv(env, base_seed=1)
 
 
