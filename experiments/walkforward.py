@@ -120,7 +120,10 @@ def _window(
         fitting = Fitting(own, course, fold=fold.index, metrics=_Prefixed(f"fold_{fold.index}", sinks))
         network = fitting.fit(callbacks)
         freeze(network, folder / "passport", own, course, now=now, steps=fitting.trainer.steps)
-    policy = load_passport(folder / "passport").policy
+    passport = load_passport(folder / "passport")
+    if passport.terrain.spec.digest != course.terrain.spec.digest:
+        raise RunError(f"{folder} was trained on another observation: {own.env.observation} has changed since")
+    policy = passport.policy
     if course.validation is not None:
         own_figures = course.judge(policy, "validation", name="policy").metrics()
         RunFolder(folder).write("validation.json", {"policy": own_figures})

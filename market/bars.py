@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 DAY_MS = 86_400_000
+YEAR_2100_MS = 4_102_444_800_000  # micro- or nanoseconds taken for milliseconds land far beyond it
 INTERVALS = {
     "1m": 60_000,
     "3m": 180_000,
@@ -148,6 +149,9 @@ class Bars:
         values = np.asarray(getattr(self, name))
         if values.ndim != 1 or len(values) != len(self.opened_at):
             raise ValueError(f"column {name} has shape {values.shape}, the bars are {len(self.opened_at)}")
+        if values.dtype.kind not in "iuf":
+            kind = "whole milliseconds since 1970" if name == "opened_at" else "numbers"
+            raise ValueError(f"column {name} holds {values.dtype}, not {kind}")
         if dtype is np.int64 and np.issubdtype(values.dtype, np.floating):
             _refuse(~np.isfinite(values) | (values != np.floor(values)), values, name, "is not a whole number")
         # what the caller could still write into is copied; a slice of other bars stays a view
@@ -160,6 +164,10 @@ class Bars:
 def _check_times(bars: Bars) -> None:
     if len(bars) == 0:
         raise ValueError("there are no bars")
+    outside = np.flatnonzero((bars.opened_at < 0) | (bars.opened_at > YEAR_2100_MS))
+    if len(outside):
+        i = int(outside[0])
+        raise ValueError(f"bar {i} opens at {bars.opened_at[i]} ms, which is not between 1970 and 2100")
     off_grid = np.flatnonzero(bars.opened_at % bars.interval_ms)
     if len(off_grid):
         i = int(off_grid[0])

@@ -8,7 +8,6 @@ import hashlib
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
 
@@ -16,6 +15,7 @@ import numpy as np
 
 from .bars import INTERVALS, Ints
 from .durable import HALF, locked, sync_folder, sync_folders, write_whole
+from .instants import iso
 from .manifest import MANIFEST, Manifest, Segment, SeriesKey, StoreError, Written, create_manifest
 from .parquet import TIME, BarsError, Columns, decode, encode
 from .segments import ConflictError, by_month, joined, merged, missing_between
@@ -230,15 +230,6 @@ def written_of(segment: Segment, columns: Columns, source: str) -> Written:
 def told(key: SeriesKey) -> str:
     """A series as a sentence names it."""
     return " ".join(key)
-
-
-def iso(at: int) -> str:
-    """An instant for a sentence: 2021-01-01T05:00:00Z, with milliseconds where there are any."""
-    try:
-        moment = datetime.fromtimestamp(at / 1000, UTC)
-    except (ValueError, OverflowError, OSError):  # no calendar reaches what some sources tell
-        return f"{at} ms"
-    return moment.isoformat(timespec="milliseconds" if at % 1000 else "seconds").replace("+00:00", "Z")
 
 
 def _folder(key: SeriesKey, month: str) -> str:

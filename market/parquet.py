@@ -5,6 +5,7 @@ The only file that knows pyarrow. It judges nothing but the form: whether a row 
 """
 
 import os
+from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -36,8 +37,8 @@ class BarsError(ValueError):
 def read_raw(path: str | Path, symbol: str | None = None, interval: str | None = None) -> RawBars:
     """Read a file's rows as they are: a missing number is NaN, and no row is judged.
 
-    `symbol` and `interval` override what the file says of itself. Raises BarsError where the file is missing, broken,
-    lacks a column, or holds a time that is none.
+    `symbol` overrides what the file says of itself; `interval` says what it does not. Raises BarsError where the file
+    is missing, broken, lacks a column, holds a time that is none, or contradicts `interval`.
     """
     path = Path(path)
     if not path.is_file():
@@ -52,7 +53,7 @@ def read_raw(path: str | Path, symbol: str | None = None, interval: str | None =
     said = _facts(table)
     taker = next((name for name in _TAKER_NAMES if name in names), None)
     prices = {name: _floats(path, table, name) for name in _NEEDED}
-    unit = interval or said.get("interval") or _interval_of(path, opened_at)
+    unit = _interval(path, opened_at, said.get("interval"), interval)
     try:
         return RawBars(
             interval=unit,
@@ -85,6 +86,14 @@ def usual_step(opened_at: Ints) -> int | None:
     """The step that most rows are apart (the shorter of two as common): neither a gap nor a stray row hides it."""
     steps, counts = np.unique(np.diff(np.unique(opened_at)), return_counts=True)
     return int(steps[np.argmax(counts)]) if len(steps) else None
+
+
+def check_step(path: Path, opened_at: Ints, interval: str) -> None:
+    """BarsError where most rows are another step than `interval` apart: such bars would be known before they close."""
+    usual = usual_step(opened_at)
+    if usual is not None and usual != INTERVALS.get(interval, usual):
+        name = next((name for name, length in INTERVALS.items() if length == usual), f"{usual} ms")
+        raise BarsError(f"{path}: most rows are {name} apart, not {interval}")
 
 
 def write_bars(path: str | Path, bars: Bars) -> Path:
@@ -147,11 +156,13 @@ def _facts(table: pa.Table) -> dict[str, str]:
 
 def _read_table(path: Path) -> pa.Table:
     try:
-        if path.suffix.lower() == ".csv":
-            return pa_csv.read_csv(path)
-        return pq.ParquetFile(path).read()
+        table = pa_csv.read_csv(path) if path.suffix.lower() == ".csv" else pq.ParquetFile(path).read()
     except (pa.ArrowException, OSError) as error:
         raise BarsError(f"{path} cannot be read as {path.suffix[1:]}: {str(error).splitlines()[0]}") from error
+    twice = next((name for name, times in Counter(table.column_names).items() if times > 1), None)
+    if twice is not None:
+        raise BarsError(f"{path} has more than one column {twice}")
+    return table
 
 
 def _floats(path: Path, table: pa.Table, name: str) -> Floats:
@@ -178,6 +189,15 @@ def _milliseconds(path: Path, column: pa.ChunkedArray) -> Ints:
             raise BarsError(f"{path}: time {values[0]} of bar 0 is not in milliseconds since 1970")
         return values
     raise BarsError(f"{path}: times are {kind}, neither timestamps nor milliseconds")
+
+
+def _interval(path: Path, opened_at: Ints, said: str | None, asked: str | None) -> str:
+    """The file's own word, else the one asked for, else what the times show; what is asked for may contradict none."""
+    if asked and said in INTERVALS and asked != said:
+        raise BarsError(f"{path}: its bars are of {said}, as it says, not of {asked}")
+    if asked and said not in INTERVALS:
+        check_step(path, opened_at, asked)
+    return asked or said or _interval_of(path, opened_at)
 
 
 def _interval_of(path: Path, opened_at: Ints) -> str:

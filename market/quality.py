@@ -12,13 +12,12 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from .bars import Bars, Floats, Ints
+from .bars import YEAR_2100_MS, Bars, Floats, Ints
 from .raw import OPTIONAL, PRICES, RawBars
 
 Mask = NDArray[np.bool_]
 Rows = NDArray[np.intp]
 
-YEAR_2100_MS = 4_102_444_800_000  # microseconds taken for milliseconds land far beyond it
 LARGEST_COUNT = 2**53  # beyond it a float64 no longer tells two whole numbers apart
 TAKER_SLACK = 1e-9  # share of the volume: both are sums of the same trades, rounded apart
 

@@ -11,13 +11,15 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
-from .bars import DAY_MS, INTERVALS, Bars, Ints
+from .bars import DAY_MS, INTERVALS, YEAR_2100_MS, Bars, Ints
 from .binance_archive import BinanceArchive
 from .binance_rest import BinanceRest
 from .binance_source import VENUES, Archived, BinanceBars, BinanceFunding
 from .ccxt_source import PREFIX, CcxtBars
 from .funding import Funding
 from .http import Client, UnknownSymbol
+from .instants import iso
+from .klines import SECOND_MS
 from .months import Month, months_between
 from .quality import Rules, sift
 from .raw import RawBars
@@ -42,7 +44,8 @@ class Sites:
 class Fetched(NamedTuple):
     """What a fetch did: bars new, the same as known, new in quarantine; months that gave rows; funding rates new.
 
-    `changed` counts known bars that gained a column, or under `replace` took another's place.
+    `changed` counts known bars that gained a column, or under `replace` took another's place; `strays` funding rates
+    that came without having been asked for, and were left out.
     """
 
     new: int = 0
@@ -51,6 +54,7 @@ class Fetched(NamedTuple):
     pieces: int = 0
     funding: int = 0
     changed: int = 0
+    strays: int = 0
 
     def plus(self, **more: int) -> "Fetched":
         """The same with these counts added."""
@@ -124,7 +128,8 @@ def fetch(
     """Bring the bars that open in [start, end) and are closed at `now_ms` into the store; with `funding`, its rates.
 
     `venue` is `binance` (spot), `binanceusdm` (USD-M perpetuals) or `ccxt:NAME`. A month of the archive is stored
-    whole, also where the range cuts it. A bar that is known with other values is an error, unless `replace`.
+    whole, also where the range cuts it. A bar that is known with other values is an error, unless `replace`, which
+    asks for months that were taken before too.
     """
     _check(venue, symbol, interval, start_ms, end_ms, funding)
     closed_ms = now_ms // INTERVALS[interval] * INTERVALS[interval]  # what opens from here on is not closed yet
@@ -152,8 +157,8 @@ def _check(venue: str, symbol: str, interval: str, start_ms: int, end_ms: int, f
         raise ValueError(f"symbol {symbol!r} is not written in capital letters and digits, as BTCUSDT is")
     if interval not in INTERVALS:
         raise ValueError(f"interval {interval!r} is not one of {', '.join(INTERVALS)}")
-    if not 0 <= start_ms < end_ms:
-        raise ValueError(f"there is no time from {start_ms} ms to {end_ms} ms")
+    if not 0 <= start_ms < end_ms <= YEAR_2100_MS:
+        raise ValueError(f"there is no time from {start_ms} ms to {end_ms} ms before 2100")
     if funding and venue != "binanceusdm":
         raise ValueError(f"funding comes from binanceusdm, not from {venue}")
 
@@ -185,15 +190,16 @@ class _Fetching:
         self._unlisted: UnknownSymbol | None = None
 
     def take(self, source: Source, month: Month, begin_ms: int, end_ms: int) -> None:
-        """Bring one month's rows of [begin, end) into the store, unless they were taken before."""
+        """Bring one month's rows of [begin, end) into the store; what was taken before, only to replace it."""
         if source.kind not in self._marks:
             self._marks[source.kind] = self._store.marked(*self._series, source.kind)
         marks = self._marks[source.kind]
         self._is_known = self._is_known or bool(marks)
+        taken = {} if self._replace else marks
         name, asked = source.archive_name(month), f"{source.origin} {month}"
-        if name is not None and month.end_ms <= self._now_ms and (name in marks or self._unpack(source, month, name)):
+        if name is not None and month.end_ms <= self._now_ms and (name in taken or self._unpack(source, month, name)):
             return
-        if asked not in marks and self._unlisted is None:
+        if asked not in taken and self._unlisted is None:
             self._ask(source, month, begin_ms, end_ms, asked)
 
     def result(self) -> Fetched:
@@ -231,7 +237,7 @@ class _Fetching:
     ) -> Bars | Funding | None:
         """Store the rows of [begin, end) that can be true, and return them."""
         if isinstance(rows, Funding):
-            kept: Bars | Funding | None = self._keep_funding(rows, source)
+            kept: Bars | Funding | None = self._keep_funding(rows, begin_ms, end_ms, horizon_ms, source)
         else:
             kept = self._keep_bars(rows, begin_ms, end_ms, horizon_ms, source)
         self._counts = self._counts.plus(pieces=int(kept is not None))
@@ -252,12 +258,21 @@ class _Fetching:
             self._counts = self._counts.plus(new=added.new, same=added.same, changed=added.changed)
         return sifted.bars
 
-    def _keep_funding(self, rates: Funding, source: str) -> Funding | None:
-        if not len(rates.stamps):
+    def _keep_funding(self, rates: Funding, begin_ms: int, end_ms: int, horizon_ms: int, source: str) -> Funding | None:
+        """As bars; but a rate has no quarantine to go to, so strangers are told and left out."""
+        at, first_ms = rates.stamps, begin_ms // SECOND_MS * SECOND_MS  # stamps are rounded to the second
+        strays = at[(at < first_ms) | (at >= horizon_ms)]
+        if len(strays):
+            words = "%s: %d funding rates were not asked for and are left out, the first of %s"
+            log.warning(words, source, len(strays), iso(int(strays[0])))
+        self._counts = self._counts.plus(strays=len(strays))
+        is_asked = (at >= first_ms) & (at < end_ms)
+        if not is_asked.any():
             return None
-        added = self._store.append_funding(*self._series, rates, source=source, replace=self._replace)
+        kept = Funding(at[is_asked], rates.rates[is_asked])
+        added = self._store.append_funding(*self._series, kept, source=source, replace=self._replace)
         self._counts = self._counts.plus(funding=added.new)
-        return rates
+        return kept
 
     def _reject(self, rejected: RawBars, reasons: Sequence[str], source: str) -> None:
         fresh = self._store.quarantine(*self._series, rejected, reasons, source=source)

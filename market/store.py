@@ -5,10 +5,10 @@ So a kill at any moment leaves the old month or the new one, and two processes t
 are worth is judged before they come here (`quality`); where they come from is `sources`.
 """
 
+import dataclasses
 import os
 import re
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -16,12 +16,13 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from .bars import INTERVALS, Bars
-from .depot import Added, Depot, iso, told
+from .depot import Added, Depot, told
 from .funding import Funding
+from .instants import Instant, instant, iso
 from .manifest import Manifest, Segment, SeriesKey, StoreError
 from .parquet import TIME, BarsError, Columns, columns_of, read_funding, read_raw, write_bars
 from .quarantine import Quarantine, quarantine_of, suspects_of
-from .raw import PRICES, RawBars
+from .raw import OPTIONAL, PRICES, RawBars
 from .rebuild import rebuild
 
 __all__ = [
@@ -71,15 +72,16 @@ def read_bars(
     source: str | Path,
     symbol: str | None = None,
     interval: str | None = None,
-    start: str | int | None = None,
-    end: str | int | None = None,
+    start: Instant | None = None,
+    end: Instant | None = None,
     *,
     root: str | Path | None = None,
 ) -> Bars:
     """Read bars from a file, or from the store by (venue, symbol, interval, start, end).
 
-    A path ends in `.parquet` or `.csv`; for a file, `symbol` and `interval` override what it says of itself.
-    `start` and `end` are ISO dates (UTC) or milliseconds; bars that open in [start, end) are returned.
+    A path ends in `.parquet` or `.csv`; there `symbol` overrides what the file says of itself, and `interval` says what
+    it does not. `start` and `end` are ISO dates or datetimes (UTC), or milliseconds; bars that open in [start, end) are
+    returned.
 
     Raises BarsError in one sentence where the file is missing, broken, or holds a bar that cannot be true.
     """
@@ -112,10 +114,14 @@ class Store:
 
         Rows that are known change nothing. A row at a known time with other values is a StoreError, unless `replace`.
         """
-        key = _key(venue, symbol, bars.interval)
-        if bars.symbol.replace("/", "-") not in ("", symbol):  # BTC/USD, as some venues write it, is kept as BTC-USD
-            raise StoreError(f"bars of {bars.symbol} cannot be added to {told(key)}")
-        return self._depot.lay(key, columns_of(bars), source, replace)
+        return self._append(venue, symbol, bars, columns_of(bars), source, replace)
+
+    def append_rows(self, venue: str, symbol: str, rows: RawBars, *, source: str, replace: bool = False) -> Added:
+        """Add rows of which some may lack an optional value (NaN), as `append` adds bars: all of them or none."""
+        partly = {name: values for name in OPTIONAL if (values := getattr(rows, name)) is not None}
+        filled: dict[str, Any] = {name: np.where(np.isnan(values), 0.0, values) for name, values in partly.items()}
+        bars = dataclasses.replace(rows, **filled).bars()
+        return self._append(venue, symbol, bars, columns_of(bars) | partly, source, replace)
 
     def append_funding(self, venue: str, symbol: str, funding: Funding, *, source: str, replace: bool = False) -> Added:
         """Add funding rates, as `append` adds bars."""
@@ -123,7 +129,7 @@ class Store:
         return self._depot.lay(_key(venue, symbol, FUNDING), columns, source, replace)
 
     def read(
-        self, venue: str, symbol: str, interval: str, start: str | int | None = None, end: str | int | None = None
+        self, venue: str, symbol: str, interval: str, start: Instant | None = None, end: Instant | None = None
     ) -> Bars:
         """Bars that open in [start, end), out of the segments that hold them and no other.
 
@@ -137,7 +143,7 @@ class Store:
         prices = {name: columns[name] for name in (*PRICES, "volume")}
         return Bars(interval=interval, opened_at=columns[TIME], symbol=symbol, **prices, **optional)
 
-    def funding(self, venue: str, symbol: str, start: str | int | None = None, end: str | int | None = None) -> Funding:
+    def funding(self, venue: str, symbol: str, start: Instant | None = None, end: Instant | None = None) -> Funding:
         """Funding rates whose stamps lie in [start, end)."""
         columns = self._read(_key(venue, symbol, FUNDING), start, end)
         return Funding(columns[TIME], columns["rate"])
@@ -211,7 +217,13 @@ class Store:
         """Compare every segment's sha256 and rows with the manifest: a sentence for each difference, none if whole."""
         return self._depot.verify()
 
-    def _read(self, key: SeriesKey, start: str | int | None, end: str | int | None) -> Columns:
+    def _append(self, venue: str, symbol: str, bars: Bars, columns: Columns, source: str, replace: bool) -> Added:
+        key = _key(venue, symbol, bars.interval)
+        if bars.symbol.replace("/", "-") not in ("", symbol):  # BTC/USD, as some venues write it, is kept as BTC-USD
+            raise StoreError(f"bars of {bars.symbol} cannot be added to {told(key)}")
+        return self._depot.lay(key, columns, source, replace)
+
+    def _read(self, key: SeriesKey, start: Instant | None, end: Instant | None) -> Columns:
         first = None if start is None else instant(start)
         last = None if end is None else instant(end)
         columns = self._depot.columns(key, first, last)
@@ -227,18 +239,6 @@ class Store:
         if not segments:
             raise StoreError(f"the store at {self.root} has no series {told(key)}")
         return segments
-
-
-def instant(when: str | int) -> int:
-    """Milliseconds of an ISO date (UTC unless it says otherwise); milliseconds stay what they are."""
-    if isinstance(when, int):
-        return when
-    try:
-        moment = datetime.fromisoformat(when)
-    except ValueError:
-        raise BarsError(f"{when!r} is not an ISO date") from None
-    moment = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
-    return int(moment.timestamp() * 1000)
 
 
 def _key(venue: str, symbol: str, interval: str) -> SeriesKey:
@@ -292,7 +292,7 @@ def _refuse_missing(path: Path, raw: RawBars) -> None:
             raise BarsError(f"{path}: bar {int(np.argmax(np.isnan(values)))} has no {name}")
 
 
-def _between(path: Path, bars: Bars, start: str | int | None, end: str | int | None) -> Bars:
+def _between(path: Path, bars: Bars, start: Instant | None, end: Instant | None) -> Bars:
     first = 0 if start is None else int(np.searchsorted(bars.opened_at, instant(start), "left"))
     last = len(bars) if end is None else int(np.searchsorted(bars.opened_at, instant(end), "left"))
     if first >= last:

@@ -15,16 +15,15 @@ import json
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from ..market.bars import INTERVALS, Bars
-from ..market.parquet import BarsError, read_raw, usual_step
+from ..market.parquet import BarsError, check_step, read_raw
 from ..market.quality import Rules, Sifted, sift
 from ..market.raw import RawBars
 from ..market.store import Store, instant, read_bars
@@ -41,7 +40,7 @@ class _Incoming(NamedTuple):
     path: Path
     interval: str
     rows: Sifted
-    parts: list[Bars]
+    good: RawBars
 
 
 def main() -> int:
@@ -71,7 +70,11 @@ def _parser() -> argparse.ArgumentParser:
     fetch.add_argument("--start", required=True, help="an ISO date (UTC) or milliseconds: the first bar's opening")
     fetch.add_argument("--end", help="where to stop, that instant left out (default: the last closed bar)")
     fetch.add_argument("--funding", action="store_true", help="the perpetual's funding rates too")
-    fetch.add_argument("--replace", action="store_true", help="let rows take the place of known ones that differ")
+    fetch.add_argument(
+        "--replace",
+        action="store_true",
+        help="ask for every month again, and let rows take the place of known ones that differ",
+    )
     fetch.add_argument("--archive", metavar="URL", help="a mirror of the venue's archive")
     fetch.add_argument("--api", metavar="URL", help="a mirror of the venue's API")
     fetch.set_defaults(action=_fetch)
@@ -96,8 +99,8 @@ def _parser() -> argparse.ArgumentParser:
     check.add_argument("what", nargs="+", metavar="FILE | VENUE SYMBOL INTERVAL", help="whose bars are judged")
     check.add_argument("--reference", type=Path, metavar="FILE", help="bars from which the series should not drift")
     check.add_argument("--out", type=Path, metavar="DIR", help="a folder for the table, the JSON and the page")
-    check.add_argument("--start", help="of a series: the first instant")
-    check.add_argument("--end", help="of a series: where to stop")
+    check.add_argument("--start", help="an ISO date (UTC) or milliseconds: the first opening that is judged")
+    check.add_argument("--end", help="where to stop, that instant left out")
     check.add_argument("--symbol", help="of a file: the symbol, where it does not say it")
     check.add_argument("--interval", choices=INTERVALS, help="of a file: the interval, where it does not show it")
     check.set_defaults(action=_check)
@@ -124,8 +127,8 @@ def _fetch(arguments: argparse.Namespace) -> int:
             arguments.venue,
             arguments.symbol,
             arguments.interval,
-            _instant(arguments.start),
-            now_ms if arguments.end is None else _instant(arguments.end),
+            instant(arguments.start),
+            now_ms if arguments.end is None else instant(arguments.end),
             now_ms=now_ms,
             client=Client(sleep=time.sleep, monotonic=time.monotonic, rng=np.random.default_rng()),
             funding=arguments.funding,
@@ -137,10 +140,11 @@ def _fetch(arguments: argparse.Namespace) -> int:
     series = f"{arguments.venue} {stored_name(arguments.symbol)} {arguments.interval}"
     rates = f", {got.funding:,} funding rates new" if arguments.funding else ""
     print(f"{got.new:,} bars new, {got.same:,} known, {got.changed:,} changed{rates} → {series} in {store.root}")
-    if not got.quarantined:
-        return FINE
-    print(f"  {got.quarantined:,} rows into quarantine: `wavetank data gaps {series}` says why")
-    return WANTING
+    if got.quarantined:
+        print(f"  {got.quarantined:,} rows into quarantine: `wavetank data gaps {series}` says why")
+    if got.strays:
+        print(f"  {got.strays:,} funding rates were not asked for and are left out")
+    return WANTING if got.quarantined or got.strays else FINE
 
 
 def _import(arguments: argparse.Namespace) -> int:
@@ -149,11 +153,12 @@ def _import(arguments: argparse.Namespace) -> int:
     with _progress() as advance:
         # every file is read before the first is stored: one that cannot be read leaves the store as it was
         incoming = [_read(path, symbol, arguments.interval, rules) for path in arguments.files]
-        for number, (path, interval, rows, parts) in enumerate(incoming, 1):
-            store.quarantine(venue, symbol, rows.rejected, rows.reasons, source=path.name)
-            added = [store.append(venue, symbol, part, source=path.name, replace=arguments.replace) for part in parts]
-            new, same, _, changed = (sum(counts) for counts in zip(*added, strict=True)) if added else (0, 0, 0, 0)
-            told = f"{new:,} bars new, {same:,} known, {changed:,} changed" if added else "no row is a bar"
+        for number, (path, interval, rows, good) in enumerate(incoming, 1):
+            told = "no row is a bar"
+            if len(good):
+                added = store.append_rows(venue, symbol, good, source=path.name, replace=arguments.replace)
+                told = f"{added.new:,} bars new, {added.same:,} known, {added.changed:,} changed"
+            store.quarantine(venue, symbol, rows.rejected, rows.reasons, source=path.name)  # a refused file leaves none
             print(f"{path.name}: {told} → {venue} {symbol} {interval} in {store.root}")
             print("".join(f"  {line}\n" for line in sifted_lines(rows)), end="")
             rejected += len(rows.rejected)
@@ -165,26 +170,9 @@ def _read(path: Path, symbol: str, interval: str | None, rules: Rules) -> _Incom
     raw = read_raw(path, symbol, interval)
     if not len(raw):
         raise BarsError(f"{path} holds no rows")
-    usual = usual_step(raw.opened_at)
-    if usual is not None and usual != raw.interval_ms:
-        lengths = {length: name for name, length in INTERVALS.items()}
-        raise BarsError(f"{path}: most rows are {lengths.get(usual, f'{usual} ms')} apart, not {raw.interval}")
+    check_step(path, raw.opened_at, raw.interval)
     sifted = sift(raw, rules)
-    return _Incoming(path, raw.interval, sifted, list(_parts(raw, sifted)))
-
-
-def _parts(raw: RawBars, rows: Sifted) -> Iterator[Bars]:
-    """Good rows, those apart that lack an optional value: the store keeps it for the others."""
-    if rows.bars is None:
-        return
-    if not rows.dropped:
-        yield rows.bars
-        return
-    kept = raw.take(rows.kept)
-    has = np.array([~np.isnan(getattr(kept, name)) for name in rows.dropped])
-    for held in np.unique(has, axis=1).T:
-        lacking: dict[str, Any] = {name: None for name, is_held in zip(rows.dropped, held, strict=True) if not is_held}
-        yield replace(kept.take((has == held[:, None]).all(axis=0)), **lacking).bars()
+    return _Incoming(path, raw.interval, sifted, raw.take(sifted.kept))
 
 
 def _ls(arguments: argparse.Namespace) -> int:
@@ -239,17 +227,28 @@ def _judged(arguments: argparse.Namespace) -> tuple[str, Bars | RawBars, int | N
     """What is to be judged: a name, its rows, and for a series of the store how many lie in quarantine."""
     words: list[str] = arguments.what
     if len(words) == 1:
-        return Path(words[0]).name, read_raw(words[0], arguments.symbol, arguments.interval), None
+        path, raw = Path(words[0]), read_raw(words[0], arguments.symbol, arguments.interval)
+        return path.name, _between(path, raw, arguments.start, arguments.end), None
     if len(words) != 3:
         raise BarsError(f"check takes a FILE, or VENUE SYMBOL INTERVAL, not {' '.join(words)}")
+    named = next((flag for flag in ("symbol", "interval") if getattr(arguments, flag) is not None), None)
+    if named is not None:
+        raise BarsError(f"--{named} is of a file; the series is {' '.join(words)}")
     venue, symbol, interval = words
     store = Store(arguments.root)
     bars = store.read(venue, symbol, interval, arguments.start, arguments.end)
     return f"{venue} {symbol}", bars, len(store.quarantined(venue, symbol, interval))
 
 
-def _instant(when: str) -> int:
-    return int(when) if when.lstrip("-").isdigit() and len(when) > 8 else instant(when)
+def _between(path: Path, raw: RawBars, start: str | None, end: str | None) -> RawBars:
+    asked = np.ones(len(raw), np.bool_)
+    if start is not None:
+        asked &= raw.opened_at >= instant(start)
+    if end is not None:
+        asked &= raw.opened_at < instant(end)
+    if len(raw) and not asked.any():
+        raise BarsError(f"{path} has no row between {start} and {end}")
+    return raw.take(asked)
 
 
 def _verify(arguments: argparse.Namespace) -> int:

@@ -42,7 +42,16 @@ class Size:
 
 WHOLE = Size(market_bars=12_000, pairs=10)  # eight days
 QUICK = Size(
-    2_400, 3, ("steps=4096", "agent.rollout=32", "agent.minibatch=512", "env.num_envs=16", "env.episode_bars=48")
+    2_400,
+    3,
+    (
+        "steps=4096",
+        "agent.rollout=32",
+        "agent.minibatch=512",
+        "env.num_envs=16",
+        "env.episode_bars=48",
+        "env.observation=spine",  # warm after an hour of bars: windows are short
+    ),
 )
 
 
@@ -183,9 +192,7 @@ def trade_on_paper(story: Story, run: "RunFolder", trained: "TrainConfig") -> No
         journal = run.path / "paper.db"
         history = rehearse(run.passport, bars, journal, source="crowd flash_crash", cash=trained.env.cash, watch=watch)
         found = replay(journal, load_trader)
-        track = track_of(
-            history, bars.interval_ms, trained.market.instrument.lot, trained.market.instrument.max_leverage
-        )
+        track = track_of(history, bars.interval_ms, trained.market.instrument.lot)
         track.save(run.track("paper"))
         middle, late = _percentiles_us(latencies)
         facts = {

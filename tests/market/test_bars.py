@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from wavetank.market.bars import CROSSED_GAP, DAY_MS, INTERVALS, Bar, Bars
+from wavetank.market.bars import CROSSED_GAP, DAY_MS, INTERVALS, YEAR_2100_MS, Bar, Bars
 
 from .handmade import HOUR, MIDNIGHT, drawn_bars, hourly
 
@@ -85,6 +85,29 @@ def test_unknown_taker_volume_and_trades_stay_unknown() -> None:
         ({"trades": np.array([1, 2, -3])}, "bar 2: trades -3 must be 0 or more"),
         ({"trades": np.array([1, 2.5, 3])}, "bar 1: trades 2.5 is not a whole number"),
         ({"opened_at": np.array([MIDNIGHT, np.nan, 0.0])}, "bar 1: opened_at nan is not a whole number"),
+        (
+            {"opened_at": (np.array([0, 1, 2]) * HOUR + MIDNIGHT) * 1000},
+            f"bar 0 opens at {MIDNIGHT * 1000} ms, which is not between 1970 and 2100",
+        ),
+        (
+            {"opened_at": np.array([MIDNIGHT, MIDNIGHT + HOUR, YEAR_2100_MS + HOUR])},
+            f"bar 2 opens at {YEAR_2100_MS + HOUR} ms, which is not between 1970 and 2100",
+        ),
+        (
+            {"opened_at": np.array([-1, 0, 1]) * HOUR},
+            f"bar 0 opens at {-HOUR} ms, which is not between 1970 and 2100",
+        ),
+        *(
+            (
+                {"opened_at": (np.array([0, 1, 2]) * HOUR + MIDNIGHT).astype("M8[ms]").astype(f"M8[{unit}]")},
+                f"column opened_at holds datetime64[{unit}], not whole milliseconds since 1970",
+            )
+            for unit in ("ms", "us", "ns")
+        ),
+        ({"open": np.array([100, 101, 100.5 + 1j])}, "column open holds complex128, not numbers"),
+        ({"close": np.array(["101", "100.5", "103"])}, "column close holds <U5, not numbers"),
+        ({"volume": np.array([10, 12, None])}, "column volume holds object, not numbers"),
+        ({"trades": np.array([1, 2, 3]).astype("m8[s]")}, "column trades holds timedelta64[s], not numbers"),
     ],
 )
 def test_a_bar_that_cannot_be_true_is_refused_with_its_value_and_place(changed: dict[str, Any], sentence: str) -> None:
@@ -95,6 +118,11 @@ def test_a_bar_that_cannot_be_true_is_refused_with_its_value_and_place(changed: 
 def test_an_unknown_interval_is_refused_with_those_that_are_known() -> None:
     with pytest.raises(ValueError, match=r"interval '7m' is not one of 1m, 3m, .*1d"):
         Bars("7m", **_columns())
+
+
+def test_the_last_bar_of_the_century_is_a_bar() -> None:
+    opened_at = YEAR_2100_MS - np.array([3, 2, 1]) * HOUR
+    assert list(Bars("1h", **_columns(opened_at=opened_at)).opened_at) == list(opened_at)
 
 
 def test_no_bars_are_refused() -> None:

@@ -7,10 +7,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 import pytest
 
 from wavetank.market.bars import Bar, Bars
+from wavetank.market.instants import Instant
 from wavetank.market.parquet import TIME, decode, encode
 from wavetank.market.store import BarsError, data_folder, read_bars, read_funding, read_raw, write_bars
 
@@ -271,8 +273,42 @@ def test_a_gap_does_not_hide_the_interval(tmp_path: Path) -> None:
     assert read_bars(_parquet(tmp_path, frame)).interval == "1h"
 
 
-def test_the_interval_asked_for_must_fit_the_grid(tmp_path: Path) -> None:
-    assert "is not on the 4h grid" in _refusal(_parquet(tmp_path, _frame()), interval="4h")
+@pytest.mark.parametrize("asked", ["30m", "4h"])
+def test_an_interval_asked_for_that_the_times_contradict_is_refused(tmp_path: Path, asked: str) -> None:
+    """Hourly bars taken for half-hourly ones would be known before they close."""
+    path = _parquet(tmp_path, _frame())
+    assert _refusal(path, interval=asked).endswith(f"most rows are 1h apart, not {asked}")
+    odd = _frame()
+    odd["ts"] = pd.to_datetime(MIDNIGHT + np.arange(5) * 6 * HOUR, unit="ms", utc=True)
+    assert "most rows are 21600000 ms apart, not 1h" in _refusal(_parquet(tmp_path, odd, "odd.parquet"), interval="1h")
+    assert read_bars(path, interval="1h").interval == "1h"
+
+
+@pytest.mark.parametrize("count", [1, 50])
+def test_an_interval_asked_for_that_the_file_contradicts_is_refused(tmp_path: Path, count: int) -> None:
+    path = write_bars(tmp_path / "x.parquet", drawn_bars(np.random.default_rng(8), count))
+    assert _refusal(path, interval="30m").endswith("its bars are of 1h, as it says, not of 30m")
+    assert read_bars(path, interval="1h").interval == "1h"
+
+
+def test_a_file_of_bars_with_gaps_alone_is_believed_when_it_says_its_interval(tmp_path: Path) -> None:
+    bars = drawn_bars(np.random.default_rng(9), 6, gaps=dict.fromkeys(range(1, 6), 1))
+    path = write_bars(tmp_path / "x.parquet", bars)
+    _assert_same(read_bars(path), bars)
+    _assert_same(read_bars(path, interval="1h"), bars)
+
+
+@pytest.mark.parametrize("name", ["ts", "close", "note"])
+@pytest.mark.parametrize("suffix", ["parquet", "csv"])
+def test_a_column_name_that_comes_twice_is_refused(tmp_path: Path, name: str, suffix: str) -> None:
+    table = pq.ParquetFile(_parquet(tmp_path, _frame(note=np.arange(5)))).read()
+    table = table.append_column(name, table.column(name))
+    path = tmp_path / f"x.{suffix}"
+    if suffix == "csv":
+        pa_csv.write_csv(table, path)
+    else:
+        pq.write_table(table, path)
+    assert _refusal(path).endswith(f"has more than one column {name}")
 
 
 @pytest.mark.parametrize(
@@ -285,10 +321,11 @@ def test_the_interval_asked_for_must_fit_the_grid(tmp_path: Path) -> None:
         ("2024-01-01T23:00Z", "2024-01-02T01:00Z", 23, 2),
         ("2024-01-01T02:00+02:00", "2024-01-01T03:00+02:00", 0, 1),
         (MIDNIGHT + HOUR, MIDNIGHT + 3 * HOUR, 1, 2),
+        (np.int64(MIDNIGHT + HOUR), datetime(2024, 1, 1, 3, tzinfo=UTC), 1, 2),
     ],
 )
 def test_start_is_in_and_end_is_out(
-    tmp_path: Path, start: str | int | None, end: str | int | None, first: int, count: int
+    tmp_path: Path, start: Instant | None, end: Instant | None, first: int, count: int
 ) -> None:
     path = write_bars(tmp_path / "x.parquet", drawn_bars(np.random.default_rng(6), 48))
     cut = read_bars(path, start=start, end=end)
@@ -300,6 +337,8 @@ def test_an_empty_range_and_a_date_that_is_none_are_refused(tmp_path: Path) -> N
     assert "has no bar between 2025-01-01 and None" in _refusal(path, start="2025-01-01")
     with pytest.raises(BarsError, match="'yesterday' is not an ISO date"):
         read_bars(path, start="yesterday")
+    with pytest.raises(BarsError, match=r"1704067200000\.0 is no instant"):
+        read_bars(path, start=float(MIDNIGHT))  # type: ignore[arg-type]  # what the signature forbids
 
 
 def test_a_source_that_is_neither_file_nor_series_is_refused() -> None:

@@ -134,6 +134,26 @@ def test_a_bar_that_the_archive_tells_otherwise_stops_the_fetch_unless_it_may_re
     assert_holds(store, of_month(JAN) + other + of_month(MARCH, TRUTH))
 
 
+def test_replace_asks_again_for_months_that_were_taken(exchange: LoopbackExchange, store: Store) -> None:
+    """January came as a file, February page by page; the venue corrects a bar of each."""
+    name = f"{SPOT}BTCUSDT-4h-2021-01.zip"
+    del exchange.files[f"{SPOT}BTCUSDT-4h-2021-02.zip.CHECKSUM"]
+    fetch_into(exchange, store)
+    other = [list(row) for row in ROWS]
+    for row in (of_month(JAN, other)[5], of_month(FEB, other)[5]):
+        row[5], row[9] = "1.5", "0.5"
+    exchange.klines["BTCUSDT", INTERVAL] = other
+    exchange.publish(name, csv_of(of_month(JAN, other)))
+    assert fetch_into(exchange, store).changed == 0
+    assert fetch_into(exchange, store, replace=True).changed == 2
+    assert_holds(store, [row for row in other if row[0] < CLOSED])
+    marks = store.marked("binance", "BTCUSDT", INTERVAL)
+    assert marks["BTCUSDT-4h-2021-01.zip"] == hashlib.sha256(exchange.files[name]).hexdigest()
+    before = len(exchange.asked)
+    assert fetch_into(exchange, store, end_ms=JAN.end_ms) == Fetched()
+    assert len(exchange.asked) == before
+
+
 @pytest.mark.parametrize("header", [False, True])
 @pytest.mark.parametrize("microseconds", [False, True])
 def test_every_dialect_of_the_archive_is_understood(
@@ -211,6 +231,7 @@ def test_progress_names_each_month_and_counts_them(exchange: LoopbackExchange, s
         ({"interval": "7m"}, "interval '7m' is not one of 1m, 3m"),
         ({"start_ms": NOW}, f"there is no time from {NOW} ms to {NOW} ms"),
         ({"start_ms": -1}, "there is no time from -1 ms"),
+        ({"end_ms": NOW * 1000}, f"there is no time from 1609459200000 ms to {NOW * 1000} ms before 2100"),
         ({"funding": True}, "funding comes from binanceusdm, not from binance"),
     ],
 )

@@ -1,6 +1,8 @@
 """The store's rows: what was added comes back to the last bit, once; what contradicts it is refused."""
 
+import dataclasses
 import os
+from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
@@ -8,8 +10,10 @@ import pytest
 
 from wavetank.market.bars import INTERVALS, Bars
 from wavetank.market.depot import Depot
+from wavetank.market.instants import Instant
 from wavetank.market.manifest import Segment
 from wavetank.market.parquet import Columns
+from wavetank.market.raw import RawBars
 from wavetank.market.store import Added, Store, StoreError, data_folder, read_bars, write_bars
 
 from .handmade import HOUR, MIDNIGHT
@@ -96,9 +100,10 @@ def test_a_range_is_read_out_of_its_months_alone(store: Store) -> None:
         (FEBRUARY + 1, MARCH),
         (MIDNIGHT - DAY, MIDNIGHT + 1),
         ("2024-01-31T23:00+00:00", "2024-02-01T02:00+01:00"),
+        (np.int64(FEBRUARY), datetime(2024, 3, 1, tzinfo=UTC)),
     ],
 )
-def test_start_is_in_and_end_is_out(store: Store, start: str | int | None, end: str | int | None) -> None:
+def test_start_is_in_and_end_is_out(store: Store, start: Instant | None, end: Instant | None) -> None:
     added(store)
     path = store.root / "whole.parquet"
     write_bars(path, QUARTER)
@@ -207,6 +212,37 @@ def test_a_reader_overtaken_by_a_writer_reads_the_newer_file(store: Store, monke
     overtaken(101)
     assert store.verify() == []
     assert_same(store.read(*SERIES), QUARTER.slice(0, 102))
+
+
+def test_rows_of_which_some_lack_an_optional_value_are_one_append(store: Store) -> None:
+    bars = with_optional(QUARTER)
+    lacking = RawBars.of(bars)
+    assert lacking.taker_buy_volume is not None
+    lacking.taker_buy_volume[::2] = np.nan
+    rows = bars.slice(0, 1000)
+    added(store, Bars.from_rows("1h", [row._replace(taker_buy_volume=-1.0) for row in rows], "DRAWN"))
+    before = files(store.root)
+    row = lacking.take(np.array([1001, 999, 1500]))
+    wrong = dataclasses.replace(row, close=row.close * 1.001, high=row.high * 1.01)
+    with pytest.raises(ValueError, match="is older than the one before it"):
+        store.append_rows("binance", "DRAWN", wrong, source="test")
+    with pytest.raises(StoreError, match="is known as"):
+        store.append_rows("binance", "DRAWN", wrong.take(np.array([1, 0, 2])), source="test")
+    assert files(store.root) == before
+    assert store.append_rows("binance", "DRAWN", lacking, source="test") == Added(len(bars) - 1000, 500, 3, changed=500)
+    facts = store.series()[0]
+    assert (facts.taker_buy_volume, facts.trades) == ("some", "all")
+    back = store.read(*SERIES, int(bars.opened_at[7]), int(bars.opened_at[8]))
+    assert_same(back, bars.slice(7, 8))
+    assert store.read(*SERIES, int(bars.opened_at[8]), int(bars.opened_at[9])).taker_buy_volume is None
+
+
+def test_an_optional_value_that_cannot_be_true_is_refused_beside_one_that_is_not_known(store: Store) -> None:
+    rows = RawBars.of(with_optional(QUARTER.slice(0, 3)))
+    trades = np.array([np.nan, 1.5, 2.0])
+    with pytest.raises(ValueError, match=r"bar 1: trades 1\.5 is not a whole number"):
+        store.append_rows("binance", "DRAWN", dataclasses.replace(rows, trades=trades), source="test")
+    assert not store.root.exists()
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """The door to the store, walked from files and from a loopback exchange to exit codes."""
 
+import dataclasses
 import json
 import sys
 from pathlib import Path
@@ -8,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from tests.market.handmade import HOUR, MIDNIGHT, drawn_bars, same_bits
-from tests.market.pages import kline_rows, serving
+from tests.market.pages import kline_rows, rows_changed, serving
 
 from wavetank.market.bars import Bars
 from wavetank.market.store import Store, data_folder, read_bars, write_bars
@@ -164,6 +165,24 @@ def test_a_file_that_contradicts_the_store_is_a_mistake_unless_replace(door: Doo
     assert list(Store().read(*SERIES).close) == [1.0, 1.5, 1.0]
 
 
+def test_a_file_that_is_refused_leaves_nothing_behind(door: Door, tmp_path: Path) -> None:
+    """New rows without a taker volume, a row for quarantine, and last a row that contradicts what is known."""
+    head = "ts,open,high,low,close,volume,taker_buy_volume\n"
+    known, half = tmp_path / "known.csv", tmp_path / "half.csv"
+    known.write_text(head + "".join(f"{_row(hour)},0.5\n" for hour in range(3)))
+    door("import", known, *OF)
+    before = {path: path.read_bytes() for path in Path("store").rglob("*") if path.is_file()}
+    new = [f"{_row(hour)},\n" for hour in range(4, 9)] + [f"{_row(9, close=-1)},0.5\n"]
+    half.write_text(head + "".join([*new, f"{_row(1, close=1.5)},0.5\n"]))
+    assert "close at 2024-01-01T01:00:00Z is known as 1.0 and comes as 1.5" in door.mistake("import", half, *OF)
+    assert {path: path.read_bytes() for path in Path("store").rglob("*") if path.is_file()} == before
+    code, told = door("import", half, *OF, "--replace")
+    assert (code, told.splitlines()[0]) == (
+        1, "half.csv: 5 bars new, 0 known, 1 changed → binance BTC 1h in store",
+    )  # fmt: skip
+    assert Store().series()[0].quarantined == 1
+
+
 def test_of_several_files_one_that_cannot_be_read_leaves_the_store_as_it_was(door: Door, file: Path) -> None:
     assert "there is no file of bars at no.parquet" in door.mistake("import", file, "no.parquet", *OF)
     assert not Path("store").exists()
@@ -171,7 +190,15 @@ def test_of_several_files_one_that_cannot_be_read_leaves_the_store_as_it_was(doo
 
 @pytest.mark.parametrize("interval", ["30m", "4h"])
 def test_an_interval_that_the_rows_are_not_on_is_a_mistake(door: Door, file: Path, interval: str) -> None:
+    told = door.mistake("import", file, *OF, "--interval", interval)
+    assert f"its bars are of 1h, as it says, not of {interval}" in told
+    pd.read_parquet(file).to_parquet(file)  # which says nothing any more
     assert f"most rows are 1h apart, not {interval}" in door.mistake("import", file, *OF, "--interval", interval)
+
+
+def test_a_file_that_says_what_its_rows_are_not_on_is_a_mistake(door: Door, tmp_path: Path) -> None:
+    file = write_bars(tmp_path / "x.parquet", dataclasses.replace(BARS, interval="30m"))
+    assert "most rows are 1h apart, not 30m" in door.mistake("import", file, *OF)
 
 
 def test_an_empty_file_is_a_mistake(door: Door, tmp_path: Path) -> None:
@@ -220,6 +247,27 @@ def test_a_series_is_checked_with_its_quarantine_its_range_and_a_reference(
     assert "warning: drift psi" in told
     door("import", _csv(tmp_path / "bad.csv", [_row(hour, close=-1) for hour in range(4)]), *OF)
     assert "warning: quarantine: 4 rows of this series are in quarantine" in door("check", *SERIES)[1]
+
+
+def test_a_file_is_checked_in_the_range_that_is_asked_for(door: Door, file: Path) -> None:
+    code, told = door("check", file, "--start", str(MIDNIGHT + 24 * HOUR), "--end", "2024-01-11")
+    assert code == 0
+    assert told.startswith("some.parquet, 1h: passed\n216 rows: 216 good")
+    assert "'nonsense' is not an ISO date" in door.mistake("check", file, "--start", "2024-01-02", "--end", "nonsense")
+    assert "some.parquet has no row between 2025-01-01 and None" in door.mistake("check", file, "--start", "2025-01-01")
+    door("import", file, *OF)
+    assert door("check", *SERIES, "--end", str(MIDNIGHT + 24 * HOUR))[1].startswith("binance BTC, 1h: passed\n24 rows")
+
+
+@pytest.mark.parametrize("flag", [("--symbol", "ETH"), ("--interval", "4h")])
+def test_what_names_a_file_does_not_name_a_series(door: Door, file: Path, flag: tuple[str, str]) -> None:
+    door("import", file, *OF)
+    told = door.mistake("check", *SERIES, *flag)
+    assert f"{flag[0]} is of a file; the series is binance BTC 1h" in told
+
+
+def test_an_interval_that_a_checked_file_contradicts_is_a_mistake(door: Door, file: Path) -> None:
+    assert "its bars are of 1h, as it says, not of 30m" in door.mistake("check", file, "--interval", "30m")
 
 
 def test_an_instrument_has_rules_of_its_own(door: Door, file: Path) -> None:
@@ -297,6 +345,12 @@ def test_a_fetch_brings_bars_and_funding_and_again_asks_for_less(door: Door, mon
         before = len(exchange.asked)
         assert door(*words, *there)[1].startswith("0 bars new, ")
         assert len(exchange.asked) - before < before
+        assert door(*words, *there, "--replace")[1].startswith("0 bars new, 960 known")
+        exchange.funding["BTCUSDT"][0]["fundingTime"] -= 24 * HOUR
+        exchange.faults.append(("fundingRate?", rows_changed(lambda page: [*exchange.funding["BTCUSDT"][:1], *page])))
+        code, told = door(*words, *there, "--replace")
+        assert told.splitlines()[1:] == ["  1 funding rates were not asked for and are left out"]
+        assert code == 1
         exchange.klines["BTCUSDT", "1h"][1000][4] = "-1"
         code, told = door(*words, *there, "--end", "20240229")
     assert code == 1
