@@ -12,7 +12,7 @@ from gymnasium.vector import AutoresetMode
 from .buffers import Buffers
 from .rewards import Reward
 from .setup import start_bars
-from .walk import SUMS, Columns, Flags, Floats, Ints, Step
+from .world import SUMS, Columns, Flags, Floats, Ints, Step
 
 Told = tuple[Columns, Floats, Flags, Flags, dict[str, Any]]
 

@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from .walk import SUMS, Step
+from .world import SUMS, Step
 
 KEPT = 8  # buffers; whoever holds on to more steps than this gets new arrays, which are not kept
 

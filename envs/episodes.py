@@ -21,7 +21,7 @@ from .desk import N_ACCOUNT
 from .rewards import N_MOMENTS, Reward
 from .starts import check_start, signed
 from .tape import Tape
-from .walk import IDLE_LOGS, Columns, Flags, Floats, Ints, Running, Step, Witness, World
+from .world import DONE, EPISODE, IDLE_LOGS, RETURN, Columns, Flags, Floats, Ints, Running, Step, Witness, World
 
 PARALLEL_FROM = 256  # below this many episodes the threads' fork and join cost more than they give
 
@@ -109,7 +109,7 @@ class Episodes:
     def seed(self, base: int) -> None:
         """Give episode stream i the seed base + i, and start counting episodes from 0."""
         self.running.streams[:] = np.array([signed(base + i) for i in range(self.count)], np.int64)
-        self.running.clock[:, walk.EPISODE] = 0
+        self.running.clock[:, EPISODE] = 0
 
     def reset(self, observations: Columns, mask: Flags, starts: Ints) -> None:
         """Begin a new episode where `mask` is set, at `starts[i]` or, where that is -1, by the env's own rule."""
@@ -119,7 +119,7 @@ class Episodes:
 
     def step(self, exposures: Floats, step: Step, parallel: bool) -> int:
         """Walk every episode one bar towards its target exposure; fills `step`, returns how many episodes ended."""
-        resting = self.running.clock[:, walk.DONE] != 0 if self.reward.own else None
+        resting = self.running.clock[:, DONE] != 0 if self.reward.own else None
         stride = self._parallel if parallel else self._serial
         ended = int(stride(self.world, self.running, self.witness, exposures, step))
         if resting is not None:
@@ -145,7 +145,7 @@ def add_own_parts(reward: Reward, witness: Witness, parts: Floats, sums: Floats,
         rewarded = part.weight * value
         parts[:, k] = value
         np.add(step.rewards, rewarded, out=step.rewards)
-        for column, amount in ((k, value), (len(reward.names) + walk.RETURN, rewarded)):
+        for column, amount in ((k, value), (len(reward.names) + RETURN, rewarded)):
             sums[going, column] += amount[going]
             step.final_sums[over, column] += amount[over]
 

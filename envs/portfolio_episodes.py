@@ -21,7 +21,7 @@ from .portfolio_columns import N_SHARED
 from .portfolio_walk import Columns, Flags, Floats, Ints, Running, World
 from .rewards import N_MOMENTS, Reward
 from .starts import check_start, signed
-from .walk import IDLE_LOGS, Step, Witness
+from .world import IDLE_LOGS, Step, Witness
 
 PARALLEL_FROM = 128  # below this many portfolios the threads' fork and join cost more than they give
 

@@ -31,7 +31,7 @@ from .desk import columns_of, order_lots
 from .portfolio_columns import IDLE, N_OWN, N_SHARED, POSITION, UNREALISED, shared_columns
 from .rewards import Rule, reward_into
 from .starts import stretch_of
-from .walk import Step, Witness
+from .world import Step, Witness
 
 AT, UNTIL, EPISODE, ENDS_IN_GAP, DONE = range(5)  # columns of `clock`
 LENGTH_OPTION, RANDOM_START, SAME_STEP, WITNESSED = range(4)  # columns of `options`
