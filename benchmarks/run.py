@@ -48,16 +48,33 @@ def page(figures: list[dict[str, Any]]) -> str:
         f"{datetime.now(UTC):%Y-%m-%d}, commit {commit or 'unknown'}, {here['processor']}, {here['cores']} cores.",
         "Median [min–max] of the repetitions, after a warm-up. Written by `make bench`; nothing is judged here.",
         "",
-        "| what | median | min–max | unit | load | program |",
-        "|---|---|---|---|---|---|",
+        "A program alone: `python benchmarks/NAME.py`. What a peer was timed in the same run with stands beside it.",
+        "",
+        "| what | median | min–max | unit | beside it | load | program |",
+        "|---|---|---|---|---|---|---|",
     ]
     for figure in figures:
         low, high = short(min(figure["values"])), short(max(figure["values"]))
         lines.append(
-            f"| {figure['name']} | {short(figure['median'])} | {low}–{high} | {figure['unit']} | {figure['load']} "
-            f"| `benchmarks/{figure['program']}` |"
+            f"| {figure['name']} | {short(figure['median'])} | {low}–{high} | {figure['unit']} | {beside(figure)} "
+            f"| {figure['load']} | `benchmarks/{figure['program']}` |"
         )
     return "\n".join(lines) + "\n"
+
+
+def beside(figure: dict[str, Any]) -> str:
+    """What else a figure's line tells: the peer and how often it goes into ours, shares, growth."""
+    about, told = figure["about"], list[str]()
+    if about.get("peer_median"):
+        told.append(f"{about['peer']}: {short(about['peer_median'])}, × {about['ratio']:.3g}")
+    for key, words in (
+        ("share_of_fill_bound", "{:.0%} of the fill bound"),
+        ("solvent_and_unlatched", "{:.1%} of steps solvent and unlatched"),
+        ("of_the_shortest", "{:.2f} of the shortest tape's"),
+    ):
+        if key in about:
+            told.append(words.format(about[key]))
+    return "; ".join(told)
 
 
 if __name__ == "__main__":
