@@ -28,19 +28,25 @@ class InstrumentSchema:
 
 
 @dataclass
-class MarketSchema:
-    """Which recorded bars and funding rates, and the instrument they are of."""
+class BarsSchema:
+    """Which recorded bars and funding rates."""
 
     path: str | None = MISSING
     funding: str | None = MISSING
     start: str | None = MISSING
     end: str | None = MISSING
     interval: str | None = MISSING
-    instrument: InstrumentSchema = field(default_factory=InstrumentSchema)
 
     def __post_init__(self) -> None:
         if self.interval is not None:
             one_of("market.interval", self.interval, INTERVALS)
+
+
+@dataclass
+class MarketSchema(BarsSchema):
+    """Recorded bars and funding rates, and the instrument they are of."""
+
+    instrument: InstrumentSchema = field(default_factory=InstrumentSchema)
 
 
 @dataclass

@@ -14,7 +14,7 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import MISSING, DictConfig, OmegaConf
 
-from .market_schema import INTERVALS, CostsSchema, LimitsSchema, MarketSchema
+from .market_schema import INTERVALS, BarsSchema, CostsSchema, LimitsSchema, MarketSchema
 from .ranges import above, at_least, given, one_of, seed_in_range, shaped, share
 
 T = TypeVar("T")
@@ -218,7 +218,7 @@ class WalkForwardConfig(TrainConfig):
 
 @dataclass
 class EvaluateConfig:
-    """`wavetank evaluate`."""
+    """`wavetank evaluate`; the instrument is the one in the policy's passport."""
 
     policy: str = MISSING
     out: str | None = MISSING
@@ -228,7 +228,7 @@ class EvaluateConfig:
     seed: int | None = MISSING
     var_window: int = MISSING
     sharpe_days: int = MISSING
-    market: MarketSchema = MISSING
+    market: BarsSchema = MISSING
 
     def __post_init__(self) -> None:
         given("policy", self.policy)
@@ -236,6 +236,8 @@ class EvaluateConfig:
         above("cash", self.cash, 0.0)
         at_least("var_window", self.var_window, 50)
         at_least("sharpe_days", self.sharpe_days, 1)
+        if type(self.market) is not BarsSchema:
+            raise ValueError("market: the instrument is the one in the policy's passport; name bars with market.path")
 
 
 AGENTS: dict[str, type[AgentSchema]] = {"sb3": AgentSchema, "rllib": RLlibSchema}

@@ -38,7 +38,8 @@ TRADER = "policy"
 @dataclass(frozen=True)
 class ArenaSetup:
     """What an arena needs besides a scenario. `size` is the full allowed position in median bar volumes: the account
-    opens with as much cash as that takes. Spread and impact are the crowd's; of `costs` only fees and funding count."""
+    opens with as much cash as that takes. Spread and impact are the crowd's; of `costs` fees, funding and borrow count.
+    """
 
     interval: str = "1m"
     costs: Costs = field(default_factory=Costs)

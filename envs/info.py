@@ -20,6 +20,7 @@ def account_info(account: Account, lot: float, close: float, closed_at: int, ind
         "exposure": value / account.equity if account.equity > 0 else 0.0,
         "fees": account.fees,
         "funding": account.funding,
+        "borrow": account.borrow,
         "state": STATES[account.state],
         "ruin": account.ruin,
     }

@@ -14,20 +14,10 @@ from numpy.typing import NDArray
 from ..market.jit import COMPILED, address_of, entry_of, lean_kernel, matrix_at, vector_at
 from .episodes import Episodes
 from .tape import CLOSE
-from .walk import (
-    AT,
-    FILLED,
-    ORDERED,
-    Floats,
-    Ints,
-    Running,
-    Step,
-    Witness,
-    World,
-    walk_block,
-)
+from .walk import walk_block
+from .world import AT, FILLED, ORDERED, Floats, Ints, Running, Step, Witness, World
 
-EQUITY, FEES, FUNDING, EXPOSURE, MARK, REWARD, FIRST_PART = range(7)  # of `amounts`; parts follow
+EQUITY, FEES, FUNDING, BORROW, EXPOSURE, MARK, REWARD, FIRST_PART = range(8)  # of `amounts`; parts follow
 INDEX, LOTS, STATE, RUIN, ASKED, DONE, TERMINATED, TRUNCATED = range(8)  # of `counts`
 _LOT = 1  # column of a terms row
 
@@ -84,6 +74,7 @@ def _tell(world: World, running: Running, step: Step, amounts: Floats, counts: I
     amounts[EQUITY] = equity
     amounts[FEES] = running.money[0, 5]
     amounts[FUNDING] = running.money[0, 6]
+    amounts[BORROW] = running.money[0, 7]
     amounts[EXPOSURE] = lots * float(world.base[0, _LOT]) * close / equity if equity > 0.0 else 0.0
     amounts[MARK] = close
     amounts[REWARD] = step.rewards[0]

@@ -12,6 +12,7 @@ from .info import STATES
 from .setup import EnvKeywords, EnvSetup, start_bars
 from .single import (
     ASKED,
+    BORROW,
     DONE,
     EQUITY,
     EXPOSURE,
@@ -28,7 +29,7 @@ from .single import (
     TRUNCATED,
     Single,
 )
-from .walk import AT
+from .world import AT
 
 
 class TradingEnv(gymnasium.Env[NDArray[np.float32], Any]):
@@ -113,6 +114,7 @@ class TradingEnv(gymnasium.Env[NDArray[np.float32], Any]):
             "exposure": amounts[EXPOSURE],
             "fees": amounts[FEES],
             "funding": amounts[FUNDING],
+            "borrow": amounts[BORROW],
             "state": STATES[counts[STATE]],
             "ruin": counts[RUIN],
         }

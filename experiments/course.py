@@ -13,7 +13,7 @@ from hydra.utils import get_class
 from numpy.typing import NDArray
 
 from ..agents.policy import Policy
-from ..conf.market_schema import MarketSchema
+from ..conf.market_schema import BarsSchema
 from ..conf.schema import ArenaEnv as ArenaSchema
 from ..conf.schema import HistoryEnv, MemorySchema, ProcessEnv, TrainConfig
 from ..envs.adapters import rllib_arena_creator
@@ -35,7 +35,7 @@ from ..memory.embed import Embedder
 from ..simulators.crowd import CrowdMarket
 from ..simulators.processes import mean_reversion, random_walk
 from .evaluate import Track, follow, judge, warm_up_bars
-from .runs import bars_facts
+from .runs import bars_facts, funding_facts
 from .seeds import derive_seed, role_rng
 from .splits import Fold, holdout, purge_of
 
@@ -101,12 +101,12 @@ class Course:
 
     def facts(self) -> dict[str, Any]:
         """What run.json and the passport say about the data."""
-        told: dict[str, Any] = {"source": self.source, "interval": self.train.interval}
+        told: dict[str, Any] = {"source": self.source, "symbol": self.train.symbol, "interval": self.train.interval}
         for name, bars in (("train", self.train), ("validation", self.validation), ("test", self.test)):
             if bars is not None:
                 told[name] = bars_facts(bars)
         if self.funding is not None:
-            told["funding"] = {"stamps": len(self.funding.stamps), "sha256": self.funding.digest}
+            told["funding"] = funding_facts(self.funding)
         return told
 
     def _keywords(self) -> EnvKeywords:
@@ -212,7 +212,7 @@ def course_of(bars: Bars, fold: Fold, config: TrainConfig) -> Course:
     )
 
 
-def history_bars(market: MarketSchema) -> Bars:
+def history_bars(market: BarsSchema) -> Bars:
     """The recorded bars that `market` names."""
     if market.path is None:
         raise CourseError(
@@ -227,7 +227,7 @@ def history_bars(market: MarketSchema) -> Bars:
     return read_bars(venue, symbol, interval, market.start, market.end)
 
 
-def funding_of(market: MarketSchema, bars: Bars) -> Funding | None:
+def funding_of(market: BarsSchema, bars: Bars) -> Funding | None:
     """The funding rates that `market` names for these bars; None where the assumed constant is charged.
 
     Raises ValueError where they do not reach over the bars: what lies beyond them would be free.

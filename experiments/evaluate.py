@@ -38,8 +38,8 @@ class Track:
     """An account's way through bars; row 0 is the bar at whose close it opened, with nothing held.
 
     Every array has length T: `closed_at` int64 ms UTC; `close`; `equity` at the close; `exposure` = signed notional ÷
-    equity; `action` the target that led to this row (0 in row 0); `fees`, `funding` (paid
-    positive) and `turnover` cumulative amounts; `trades` int64 cumulative; `state` int8 of `market.limits.State`.
+    equity; `action` the target that led to this row (0 in row 0); `fees`, `funding` (paid positive), `borrow` and
+    `turnover` cumulative amounts; `trades` int64 cumulative; `state` int8 of `market.limits.State`.
     """
 
     name: str
@@ -51,6 +51,7 @@ class Track:
     action: Floats
     fees: Floats
     funding: Floats
+    borrow: Floats
     turnover: Floats
     trades: Ints
     state: NDArray[np.int8]
@@ -88,8 +89,11 @@ class Track:
 
     @classmethod
     def load(cls, path: str | Path) -> "Track":
-        """Read what `save` wrote."""
+        """Read what `save` wrote; ValueError where a column is missing, for a cost that is not there is not 0."""
         with np.load(path, allow_pickle=False) as file:
+            for field in fields(cls):
+                if field.name not in file:
+                    raise ValueError(f"{path} has no {field.name}: an older version wrote it; make it again")
             values: dict[str, Any] = {field.name: file[field.name] for field in fields(cls)}
         return cls(**values | {"name": str(values["name"]), "interval_ms": int(values["interval_ms"])})
 
@@ -128,7 +132,7 @@ def _continued(before: Track, track: Track) -> Track:
     scale = float(before.equity[-1] / track.equity[0])
     columns: dict[str, Any] = {field.name: getattr(track, field.name) for field in fields(Track)[2:]}
     columns["equity"] = track.equity * scale
-    for name in ("fees", "funding", "turnover"):
+    for name in ("fees", "funding", "borrow", "turnover"):
         columns[name] = (columns[name] - columns[name][0]) * scale + getattr(before, name)[-1]
     columns["trades"] = track.trades - track.trades[0] + before.trades[-1]
     return Track(track.name, track.interval_ms, **columns)
@@ -271,6 +275,7 @@ def _row(info: dict[str, Any], account: Account, action: float) -> tuple[int | f
         action,
         account.fees,
         account.funding,
+        account.borrow,
         account.turnover,
         account.trades,
         account.state,

@@ -11,10 +11,12 @@ from typing import Any
 
 import numpy as np
 
+from .assumed import cost_rows
 from .evaluate import Track
 from .evaluation_pictures import returns_picture, rolling_picture, trips_picture
 from .figure_groups import KINDS, Section, sections_of
 from .measured import BENCHMARK, Measured
+from .met_before import Met
 from .pictures import drawdown_picture, equity_picture, name_of
 from .report import PAGE, STYLE
 from .round_trips import round_trips_of
@@ -24,18 +26,17 @@ from .tables import facts, percent, table, tiles
 MOST_TRIPS = 10
 OWN_STYLE = """
 .figures table { table-layout: fixed; min-width: 560px; } .figures th:first-child { width: 34%; }
-.figures thead th { white-space: normal; overflow-wrap: anywhere; }
+.figures thead th { white-space: normal; overflow-wrap: anywhere; } .meta { overflow-wrap: anywhere; }
 """  # the columns of all groups stand below each other
 SIDES = {1: "long", -1: "short", 0: "within a bar"}
 WHERE = {
     "test": "the test slice, which neither training nor selection has seen",
     "validation": "the validation slice, on which the policy was selected",
-    "file": "bars of another file",
 }
 
 
 def render_page(measured: Measured, told: Mapping[str, Any], *, sharpe_days: int) -> str:
-    """The whole page as HTML; `told` are the facts of evaluation.json: slice, policy, data."""
+    """The whole page as HTML; `told` are the facts of evaluation.json: slice, policy, data, costs, funding."""
     body = {
         "equity": ("Equity", _equity(measured)),
         "sharpe": ("Rolling Sharpe", _or_words(rolling_picture(measured.tracks, sharpe_days), "too few bars")),
@@ -74,8 +75,14 @@ def _head(measured: Measured, told: Mapping[str, Any]) -> str:
         (label, KINDS[kind](ours[key]), f"holding {KINDS[kind](hold[key])}" if hold else "")
         for label, key, kind in rows
     ]
-    where = WHERE.get(str(told["slice"]), str(told["slice"]))
-    return f'<h1>Evaluation</h1><p class="lead">{escape(lead)}</p><p class="meta">On {escape(where)}.</p>{tiles(shown)}'
+    where = escape(_where(told))
+    return f'<h1>Evaluation</h1><p class="lead">{escape(lead)}</p><p class="meta">{where}</p>{tiles(shown)}'
+
+
+def _where(told: Mapping[str, Any]) -> str:
+    if "met" not in told:
+        return f"On {WHERE[told['slice']]}."
+    return f"On {told['source']}: {Met(**told['met']).sentence}."
 
 
 def _group(section: Section) -> str:
@@ -127,6 +134,7 @@ def _provenance(told: Mapping[str, Any]) -> str:
             ("Bars", f"{data['bars']:,}, warm-up included, {day(data['from'])} – {day(data['until'])}"),
             ("Data", f"sha256 {data['sha256']}"),
         ]
+    rows += cost_rows(told["costs"], told["funding"])
     rows.append(("Limits", "the policy under its passport's, baselines under none"))
     return facts(rows)
 

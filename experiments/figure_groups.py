@@ -106,8 +106,8 @@ GROUPS = (
     ),
     Group(
         "Round trips",
-        "From flat, or from a turn, to flat or the next turn; money after fees and funding. One still open counts in "
-        "the last line alone.",
+        "From flat, or from a turn, to flat or the next turn; money after fees, funding and borrow. One still open "
+        "counts in the last line alone.",
         (
             Figure("round_trips", "closed round trips", "count"),
             Figure("win_rate", "win rate", "share"),
@@ -139,10 +139,11 @@ GROUPS = (
     ),
     Group(
         "Costs",
-        "Fees and funding paid. Spread and impact are inside the prices.",
+        "Fees, funding and borrow paid. Spread and impact are inside the prices.",
         (
             Figure("fees", "fees", "money"),
             Figure("funding", "funding", "money"),
+            Figure("borrow", "borrow", "money"),
             Figure("cost_share", "of first equity", "share"),
             Figure("cost_of_gross", "of gross profit", "share"),
         ),

@@ -67,6 +67,7 @@ METRICS = (
     "time_in_market",
     "fees",
     "funding",
+    "borrow",
     "cost_share",
     "cost_of_gross",
 )
@@ -90,8 +91,8 @@ def metrics_of(track: Walked) -> dict[str, float]:
 
     Ratios of returns are annualised by √(bars a year) and 0 where they are not defined (no spread, no loss); ratios
     of gains to losses are `ratios.LOSSLESS` where nothing was lost. Losses (drawdown, VaR, average loss) are positive.
-    `profit`, `final_equity`, `max_drawdown_money`, `fees`, `funding` and the trips' money are in quote currency; VaR
-    and CVaR are shares of equity over one bar. `recovered` and `cf_holds` are 1 or 0.
+    `profit`, `final_equity`, `max_drawdown_money`, `fees`, `funding`, `borrow` and the trips' money are in quote
+    currency; VaR and CVaR are shares of equity over one bar. `recovered` and `cf_holds` are 1 or 0.
     """
     returns = track.returns
     per_year = YEAR_MS / track.interval_ms
@@ -176,16 +177,18 @@ def _capital(track: Walked, years: float) -> dict[str, float]:
 
 
 def _costs(track: Walked) -> dict[str, float]:
-    """Fees and funding paid; as a share of the first equity, and of what would have been earned without them.
+    """Fees, funding and borrow paid; as a share of the first equity, and of what would have been earned without them.
 
     Spread and impact are inside the prices. Where nothing would have been earned, `cost_of_gross` is 0.
     """
-    fees = float(track.fees[-1] - track.fees[0])
-    funding = float(track.funding[-1] - track.funding[0])
-    gross = float(track.equity[-1] - track.equity[0]) + fees + funding
+    paid = {
+        name: float(column[-1] - column[0])
+        for name, column in (("fees", track.fees), ("funding", track.funding), ("borrow", track.borrow))
+    }
+    total = sum(paid.values())
+    gross = float(track.equity[-1] - track.equity[0]) + total
     return {
-        "fees": fees,
-        "funding": funding,
-        "cost_share": (fees + funding) / float(track.equity[0]),
-        "cost_of_gross": (fees + funding) / gross if gross > 0.0 else 0.0,
+        **paid,
+        "cost_share": total / float(track.equity[0]),
+        "cost_of_gross": total / gross if gross > 0.0 else 0.0,
     }

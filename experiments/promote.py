@@ -36,7 +36,7 @@ MAKERS = {WALK: "walkforward", STRESS: "stress", PARITY: "promote"}  # the verb 
 GATES = ("out_of_sample", "stress", "parity")
 WALK_TRACK, WALK_HOLD = "tracks/oos_policy.npz", "tracks/oos_hold.npz"
 
-BOOKED = ("equity", "fees", "funding", "turnover", "trades", "state")  # what parity compares
+BOOKED = ("equity", "fees", "funding", "borrow", "turnover", "trades", "state")  # what parity compares
 
 Figure = float | int | str | None
 

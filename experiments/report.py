@@ -10,6 +10,7 @@ from pathlib import Path
 from string import Template
 from typing import Any
 
+from .assumed import cost_rows
 from .findings import Findings, read_findings
 from .sections import absent, day, equity, paper, storms, timings, training, windows
 from .tables import LABELS, facts, figure, number, percent, tiles
@@ -98,7 +99,7 @@ def _tiles(told: Findings) -> str:
         ),
         ("Deepest drawdown", percent(ours["max_drawdown"]), f"holding {percent(hold['max_drawdown'])}" if hold else ""),
         ("Sharpe, a year", number(ours["sharpe"]), f"holding {number(hold['sharpe'])}" if hold else ""),
-        ("Costs paid", percent(ours["cost_share"]), "of the first equity: fees and funding"),
+        ("Costs paid", percent(ours["cost_share"]), "of the first equity: fees, funding, borrow"),
     ]
     if gate and "deflated_sharpe" in gate["figures"]:
         trials = gate["figures"]["trials"]
@@ -127,7 +128,6 @@ def _gates(told: Findings) -> str:
 def _provenance(told: Findings) -> str:
     record, config = told.record, told.record["config"]
     data = record.get("data", {})
-    costs = config["costs"]
     commit = record.get("git_commit") or "unknown: not a git clone"
     rows = [
         ("Commit", f"{commit}{' and changes on top of it' if record.get('git_dirty') else ''}"),
@@ -137,22 +137,10 @@ def _provenance(told: Findings) -> str:
         ("Seed", f"{record['seed']}; every role, window and worker derives its own from it"),
         ("Data", f"{data.get('source', '')} {data.get('interval', '')}".strip() or "unnamed"),
         *((f"Data, {part}", _slice(data[part])) for part in ("train", "validation", "test") if part in data),
-        ("Fees", f"taker {costs['taker_fee_bps']:g} bp, maker {costs['maker_fee_bps']:g} bp (assumed)"),
-        (
-            "Spread and impact",
-            f"half-spread {costs['half_spread_bps']:g} bp, impact {costs['impact_y']:g} σ √(Q/V) (assumed)",
-        ),
-        ("Funding", _funding(data, costs)),
-        *([("Borrow", f"{borrow:g} bp a day (assumed)")] if (borrow := costs.get("borrow_bps_per_day", 0.0)) else []),
+        *cost_rows(config["costs"], data.get("funding")),
         ("Versions", ", ".join(f"{name} {number}" for name, number in record.get("versions", {}).items())),
     ]
     return facts(rows)
-
-
-def _funding(data: Mapping[str, Any], costs: Mapping[str, Any]) -> str:
-    if series := data.get("funding"):
-        return f"{series['stamps']:,} rates of the instrument, sha256 {series['sha256'][:16]}…"
-    return f"{costs['funding_bps_per_8h']:g} bp per 8 h, longs pay (assumed)"
 
 
 def _capital(sentence: str) -> str:

@@ -48,6 +48,8 @@ class Traded(Protocol):
     @property
     def funding(self) -> Floats: ...
     @property
+    def borrow(self) -> Floats: ...
+    @property
     def turnover(self) -> Floats: ...
     @property
     def trades(self) -> NDArray[np.int64]: ...
@@ -59,7 +61,7 @@ class RoundTrips:
 
     `begun` is the row at whose close the deciding order was given, `ended` the row at whose close the holding was
     over, or the last row; `side` 1 long, −1 short, 0 where opened and closed inside one bar. `profit` in quote
-    currency after `costs` (fees and funding); `result` = profit ÷ equity at `begun`. Only the last trip can be
+    currency after `costs` (fees, funding, borrow); `result` = profit ÷ equity at `begun`. Only the last trip can be
     open: `is_open`.
     """
 
@@ -96,7 +98,7 @@ def round_trips_of(track: Traded) -> RoundTrips:
     owner = np.cumsum(starts) + int(side[0] != 0) - 1  # of the bar that ends at row i + 1
     owner[(before == 0) & (after == 0) & ~inside] = len(begun)  # nobody's
     turned = before * after < 0
-    gain, cost = np.diff(track.equity), np.diff(track.fees) + np.diff(track.funding)
+    gain, cost = np.diff(track.equity), np.diff(track.fees) + np.diff(track.funding) + np.diff(track.borrow)
     early_gain, early_cost = _before_the_turn(track, turned, gain, cost)
     profit = _per_trip(owner, turned, gain, early_gain, len(begun))
     costs = _per_trip(owner, turned, cost, early_cost, len(begun))
@@ -147,8 +149,8 @@ def _before_the_turn(track: Traded, turned: NDArray[np.bool_], gain: Floats, cos
     """What the old holding gained and cost in the bars that turned it over, (T-1,), 0 elsewhere.
 
     One fill sells the old holding and buys the new one, so turnover ÷ quantity is its price: the old holding moved
-    from the last close to there and pays its part of the fee; funding comes after. Of several fills that price is
-    not known, and the whole bar falls to the trip that ends.
+    from the last close to there and pays its part of the fee; funding and borrow come after. Of several fills that
+    price is not known, and the whole bar falls to the trip that ends.
     """
     held = track.exposure * track.equity / track.close
     old, new = held[:-1], held[1:]

@@ -20,6 +20,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from ..conf.schema import AGENTS, ENVS, TrainConfig
 from ..market.bars import Bars
+from ..market.funding import Funding
 
 RECORD, CONFIG, METRICS_FILE, PASSPORT = "run.json", "config.yaml", "metrics.jsonl", "passport"
 PACKAGES = ("wavetank", "numpy", "numba", "torch", "stable-baselines3", "ray", "gymnasium", "onnxruntime", "mlflow")
@@ -159,6 +160,11 @@ def bars_facts(bars: Bars) -> dict[str, Any]:
         "from": int(bars.opened_at[0]),
         "until": int(bars.closed_at[-1]),
     }
+
+
+def funding_facts(funding: Funding) -> dict[str, Any]:
+    """Hash and count of a series of funding rates."""
+    return {"stamps": len(funding.stamps), "sha256": funding.digest}
 
 
 def origin() -> dict[str, Any]:

@@ -27,9 +27,14 @@ def main(composed: DictConfig) -> None:
     config = schema.typed(composed, schema.EvaluateConfig)
     from ..experiments.examine import PAGE, RESULT, examine  # heavy, as in train
     from ..experiments.figure_groups import sections_of
+    from ..experiments.met_before import Met
+    from .progress import turns_bar
 
-    examined = examine(config)
+    with turns_bar("judging", 1 + len(config.baselines)) as turn:
+        examined = examine(config, progress=turn)
     show_sections("policy under its limits, baselines under none", sections_of(examined.measured))
+    if met := examined.told.get("met"):
+        print(f"bars      {Met(**met).sentence}")
     if examined.folder is not None:
         print(f"result    {examined.folder / RESULT}")
         print(f"page      {examined.folder / PAGE}")

@@ -4,6 +4,7 @@ Imports none of the libraries whose errors it knows: it goes by their classes' n
 """
 
 import errno
+import re
 import sqlite3
 
 EXTRA_OF = {
@@ -23,6 +24,8 @@ USER_ERRNOS = frozenset(
     {None, errno.ENOENT, errno.EEXIST, errno.EACCES, errno.EPERM, errno.EISDIR, errno.ENOTDIR}
     | {errno.ENOSPC, errno.EROFS, errno.EADDRINUSE, errno.EADDRNOTAVAIL}
 )
+EXAMPLES = {"policy": "RUN", "run": "RUN", "journal": "FILE.db"}  # of keys that a verb cannot do without
+UNKNOWN_CALL = re.compile(r"Unknown function '([^']+)'")  # what Hydra makes of text with brackets
 NOISE = (
     "full_key:",
     "object_type=",
@@ -30,6 +33,7 @@ NOISE = (
     "provider=",
     "Config search path:",
     "To append to your config",
+    "To append to your default list",
     "For further information visit",
     "See https://",
 )
@@ -70,7 +74,14 @@ def _told(error: BaseException) -> str:
 
 
 def _told_of_config(error: BaseException) -> str:
+    if type(error).__name__ == "MissingMandatoryValue":
+        key = getattr(error, "full_key", None) or str(error).rpartition(" ")[2]
+        return f"{key} is missing: say {key}={EXAMPLES.get(key, 'VALUE')}"
     override = getattr(error, "override", None)
+    if override and (called := UNKNOWN_CALL.search(str(error))):
+        key, _, value = override.partition("=")
+        text = f'["{called[1]}(…)"]' if value.startswith("[") else f'"{called[1]}(…)"'
+        return f"cannot read the override '{override}': text with brackets wants quotes, '{key}={text}'"
     head = f"cannot read the override '{override}'\n" if override else ""
     cause = error.__cause__  # "could not override" has its reason there
     tail = f"\n{cause}" if cause is not None and _comes_from(cause, CONFIG_ERRORS) else ""

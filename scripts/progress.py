@@ -1,9 +1,10 @@
 """Progress bars and tables of the doors that train and judge."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
@@ -35,12 +36,31 @@ class StepsBar:
 @contextmanager
 def steps_bar(name: str, total: int) -> Iterator[StepsBar]:
     """A bar of `total` environment steps on standard error."""
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    bar = StepsBar(Progress(*columns, console=Console(stderr=True)), name, total)
+    bar = StepsBar(_progress(), name, total)
     try:
         yield bar
     finally:
         bar.stop()
+
+
+@contextmanager
+def turns_bar(name: str, total: int) -> Iterator[Callable[[str], None]]:
+    """A bar on standard error that is told whose turn begins. It appears with the first: a wrong input shows none."""
+    progress, begun = _progress(), 0
+    task = progress.add_task(name, total=total)
+
+    def turn(whose: str) -> None:
+        nonlocal begun
+        progress.start()
+        progress.update(task, completed=begun, description=f"{name} {escape(whose)}")
+        begun += 1
+
+    try:
+        yield turn
+        progress.update(task, completed=begun, description=name)
+    finally:
+        if begun:
+            progress.stop()
 
 
 def show_figures(title: str, figures: Mapping[str, Mapping[str, float]]) -> None:
@@ -52,3 +72,8 @@ def show_figures(title: str, figures: Mapping[str, Mapping[str, float]]) -> None
     for policy, values in figures.items():
         table.add_row(policy, *(f"{values[name]:,.4g}" for name in SHOWN))
     Console().print(table)
+
+
+def _progress() -> Progress:
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    return Progress(*columns, console=Console(stderr=True))

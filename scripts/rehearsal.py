@@ -46,12 +46,12 @@ def rehearse(
     return read_history(journal)
 
 
-def track_of(history: History, interval_ms: int, lot: float, leverage: float) -> "Track":
+def track_of(history: History, interval_ms: int, lot: float) -> "Track":
     """What the journal tells, as a track; a bar without a decision keeps the last action."""
     from ..experiments.evaluate import Track  # heavy, as in train
 
     held = history.lots * lot * history.close
-    allowed = np.maximum(history.equity, 1e-9) * leverage
+    solvent = history.equity > 0.0
     decided = np.maximum.accumulate(np.where(np.isnan(history.action), 0, np.arange(len(history))))
     return Track(
         name="policy",
@@ -59,10 +59,11 @@ def track_of(history: History, interval_ms: int, lot: float, leverage: float) ->
         closed_at=history.opened_at + interval_ms - 1,
         close=history.close,
         equity=history.equity,
-        exposure=held / allowed,
+        exposure=np.divide(held, history.equity, out=np.zeros_like(held), where=solvent),
         action=np.nan_to_num(history.action[decided]),
         fees=history.fees,
         funding=history.funding,
+        borrow=history.borrow,
         turnover=history.turnover,
         trades=history.trades,
         state=history.state,

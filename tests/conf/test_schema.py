@@ -107,6 +107,14 @@ def test_a_key_forced_in_with_a_plus_is_an_error_that_names_it(key: str) -> None
         typed(compose("train", overrides=[f"+{key}=1"]), TrainConfig)
 
 
+@pytest.mark.parametrize("override", ["market.instrument.lot=1000", "market=btc_1h"])
+def test_evaluate_takes_no_instrument_for_a_policy_brings_its_own(override: str) -> None:
+    with pytest.raises(ConfigCompositionException, match=f"Could not override '{override.split('=')[0]}'"):
+        compose("evaluate", overrides=["policy=x", override])
+    with pytest.raises(ValueError, match="Key 'market.instrument' not in|the one in the policy's passport"):
+        typed(compose("evaluate", overrides=["policy=x", f"+{override}"]), EvaluateConfig)
+
+
 def test_a_reward_may_name_any_part() -> None:
     config = typed(compose("train", overrides=["+env.rewards.drawdown=0.5"]), TrainConfig)
 

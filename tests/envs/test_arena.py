@@ -46,6 +46,14 @@ def test_nothing_of_an_episode_reaches_the_next(arena: ArenaEnv) -> None:
     assert arena.market.position(arena.owner) == 0
 
 
+def test_borrow_is_told_as_the_account_pays_it() -> None:
+    arena = ArenaEnv("normal", episode_bars=12, costs=Costs(borrow_bps_per_day=100.0))
+    _, info = arena.reset(seed=6)
+    assert info["borrow"] == 0.0
+    told = [arena.step(SELL)[4]["borrow"] for _ in range(3)]
+    assert 0.0 < told[0] < told[1] < told[2] == arena.account.borrow
+
+
 def test_the_ledger_agrees_with_the_crowds_own_accounts(arena: ArenaEnv) -> None:
     """The book counts ticks × lots in integers; the ledger must say the same, but for fees and funding."""
     _, info = arena.reset(seed=6)

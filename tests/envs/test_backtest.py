@@ -211,6 +211,15 @@ def test_a_funding_series_is_charged() -> None:
     assert values_of(dear, "final_equity")[0] < values_of(free, "final_equity")[0]
 
 
+def test_borrow_is_among_the_figures_and_less_of_it_ranks_higher() -> None:
+    dear = Costs(borrow_bps_per_day=50.0)
+    ranked = backtest(grid("ma_cross", fast=[2, 3, 5], slow=[8, 13]), WILD, instrument=LEVERED, costs=dear, by="borrow")
+    paid = [values_of(ranked, "borrow")[place] for place in ranked.order]
+
+    assert min(paid) > 0.0
+    assert paid == sorted(paid)
+
+
 def test_the_future_changes_no_equity_so_far() -> None:
     other = drawn_bars(np.random.default_rng(55), len(SMOOTH), volume=50_000.0)
     mixed = Bars.from_rows("1h", [*list(SMOOTH)[:500], *list(other)[500:]])

@@ -51,7 +51,7 @@ def _assert_same_walk(bars: Bars, keywords: EnvKeywords, actions: NDArray[Any], 
         assert ending == same_ending
         assert info["reward_parts"] == same_info["reward_parts"]
         assert ([info["order_lots"]], [info["filled_lots"]]) == (same_info["order_lots"], same_info["filled_lots"])
-        for name in ("index", "closed_at", "equity", "fees", "funding", "state", "ruin"):
+        for name in ("index", "closed_at", "equity", "fees", "funding", "borrow", "state", "ruin"):
             assert info[name] == same_info[name]
         assert ([info["lots"]], [info["exposure"]]) == (same_info["lots"], same_info["exposures"])
         if ending[1] or ending[2]:

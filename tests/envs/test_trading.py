@@ -157,6 +157,20 @@ def test_a_funding_series_replaces_the_assumed_rate() -> None:
     assert paid == pytest.approx([0.0, 50_000 * 0.012, 50_000 * 0.012, 50_000 * 0.012])
 
 
+def test_borrow_is_told_as_the_account_pays_it() -> None:
+    env = TradingEnv(
+        _ladder([100.0] * 4),
+        instrument=Instrument(lot=1.0),
+        costs=Costs(0, 0, 0, 0, 1.0, 0, borrow_bps_per_day=10.0),
+        observation=SHORT,
+    )
+    _, info = env.reset(options={"start": 15})
+    assert info["borrow"] == 0.0
+    days = env.bars.interval_ms / 86_400_000
+    paid = [env.step(np.array([-0.5]))[4]["borrow"] for _ in range(3)]
+    assert paid == pytest.approx([50_000 * 0.001 * days * bars for bars in (1, 2, 3)], rel=1e-3)
+
+
 # observations
 
 

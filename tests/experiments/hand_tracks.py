@@ -9,13 +9,14 @@ from numpy.typing import NDArray
 from wavetank.experiments.evaluate import Track
 
 HOUR = 3_600_000
-MONEY = ("equity", "fees", "funding", "turnover")
+MONEY = ("equity", "fees", "funding", "borrow", "turnover")
 
 
 def track_of(equity: list[float] | NDArray[np.float64], *, step: int = HOUR, **columns: Any) -> Track:
     """A track of hour bars; columns that are not given are 0, closes 100."""
     rows = len(equity)
-    base: dict[str, Any] = {name: np.zeros(rows) for name in ("exposure", "action", "fees", "funding", "turnover")}
+    paid = ("fees", "funding", "borrow", "turnover")
+    base: dict[str, Any] = {name: np.zeros(rows) for name in ("exposure", "action", *paid)}
     base |= {"close": np.full(rows, 100.0), "closed_at": np.arange(rows, dtype=np.int64) * step}
     base |= {name: np.array(values, np.float64) for name, values in columns.items() if name != "trades"}
     base["closed_at"] = base["closed_at"].astype(np.int64)
@@ -40,6 +41,7 @@ class BookKeeper:
     held: float = 0.0
     fees: float = 0.0
     funding: float = 0.0
+    borrow: float = 0.0
     turnover: float = 0.0
     trades: int = 0
     pages: list[list[float]] = field(default_factory=list)
@@ -70,6 +72,14 @@ class BookKeeper:
             self.costs[-1] += paid
             self._book(-paid)
 
+    def lend(self, price: float, rate: float) -> None:
+        """Pay borrow on what is sold short."""
+        if self.held < 0.0:
+            paid = -self.held * price * rate
+            self.borrow += paid
+            self.costs[-1] += paid
+            self._book(-paid)
+
     def _pay(self, fee: float) -> None:
         self.fees += fee
         self.costs[-1] += fee
@@ -84,16 +94,18 @@ def kept_track(seed: int, bars: int) -> tuple[Track, BookKeeper]:
     """A seeded account that goes long, short, flat, larger and smaller; and its book-keeper."""
     rng = np.random.default_rng(seed)
     book, close = BookKeeper(), 100.0
-    rows = [(close, book.cash, 0.0, 0.0, 0.0, 0.0, 0)]
+    rows = [(close, book.cash, 0.0, 0.0, 0.0, 0.0, 0.0, 0)]
     for _ in range(bars):
         price = close * (1.0 + 0.002 * rng.standard_normal())
         if rng.random() < 0.4:
             book.fill(float(rng.choice([-20.0, -10.0, 0.0, 0.0, 10.0, 20.0])) - book.held, price, 0.0005)
         book.roll(price, 0.0001 * float(rng.random() < 0.3))
+        book.lend(price, 0.0002)
         close = price * (1.0 + 0.01 * rng.standard_normal())
         equity = book.cash + book.held * close
-        rows.append((close, equity, book.held * close / equity, book.fees, book.funding, book.turnover, book.trades))
-    names = ("close", "equity", "exposure", "fees", "funding", "turnover", "trades")
+        paid = (book.fees, book.funding, book.borrow)
+        rows.append((close, equity, book.held * close / equity, *paid, book.turnover, book.trades))
+    names = ("close", "equity", "exposure", "fees", "funding", "borrow", "turnover", "trades")
     columns: dict[str, Any] = {name: list(column) for name, column in zip(names, zip(*rows, strict=True), strict=True)}
     return track_of(**columns), book
 

@@ -31,6 +31,7 @@ def track(name: str, rows: int, *, step: int = MINUTE, seed: int = 1, drift: flo
         action=exposure,
         fees=np.cumsum(traded * 12.0),
         funding=np.zeros(rows),
+        borrow=np.zeros(rows),
         turnover=np.cumsum(traded * 100_000.0),
         trades=np.cumsum(traded).astype(np.int64),
         state=np.zeros(rows, np.int8),

@@ -18,6 +18,7 @@ from wavetank.market.ledger import Account, open_account
 from wavetank.market.limits import Limits, State
 from wavetank.market.orders import Instrument
 
+from .hand_tracks import HOUR, track_of
 from .made_bars import rising, wandering
 
 SPEC = ObservationSpec.load("default")
@@ -62,16 +63,18 @@ def test_a_flat_policy_keeps_its_money() -> None:
 def test_a_track_is_what_the_environment_says_step_by_step() -> None:
     bars = wandering(NEED + 12)
     wishes = [0.5, -1.0, -1.0, 0.0, 1.0, 0.2, -0.3, 0.0, 1.0, 1.0, -1.0, 0.4]
-    track = run_policy(Wishes(*wishes), bars, limits=Limits(mode="live"))
-    env = TradingEnv(bars, limits=Limits(mode="live"), random_start=False)
+    limits, costs = Limits(mode="live"), Costs(borrow_bps_per_day=30.0)
+    track = run_policy(Wishes(*wishes), bars, limits=limits, costs=costs)
+    env = TradingEnv(bars, limits=limits, costs=costs, random_start=False)
     env.reset()
 
     for row, wish in enumerate(wishes, start=1):
         env.step(np.array([wish], np.float32))
         account = env.account
-        seen = (track.equity[row], track.fees[row], track.funding[row], track.turnover[row], track.trades[row])
-        assert seen == (account.equity, account.fees, account.funding, account.turnover, account.trades)
+        for name in ("equity", "fees", "funding", "borrow", "turnover", "trades"):
+            assert getattr(track, name)[row] == getattr(account, name), name
         assert track.action[row] == np.float32(wish)
+    assert track.borrow[-1] > 0.0
 
 
 def test_the_track_begins_at_the_bar_asked_for() -> None:
@@ -183,12 +186,42 @@ def test_a_saved_track_comes_back_bit_for_bit(tmp_path: Path) -> None:
         "action",
         "fees",
         "funding",
+        "borrow",
         "turnover",
         "trades",
         "state",
     ):
         assert getattr(again, name).tobytes() == getattr(track, name).tobytes()
         assert getattr(again, name).dtype == getattr(track, name).dtype
+
+
+def test_a_track_of_before_borrow_was_written_down_is_refused(tmp_path: Path) -> None:
+    path = run_policy(make_rule("flat"), wandering(NEED + 5)).save(tmp_path / "old.npz")
+    with np.load(path) as file:
+        columns = {name: file[name] for name in file.files if name != "borrow"}
+    np.savez_compressed(path, **columns)
+
+    with pytest.raises(ValueError, match=r"old\.npz has no borrow: an older version wrote it; make it again"):
+        Track.load(path)
+
+
+def test_borrow_is_in_the_track_and_explains_what_was_lost() -> None:
+    # Prices stand still: three times the equity is held, so two thirds of it is borrowed, and nothing else costs.
+    bars, levered = rising(NEED + 48, rate=0.0), Instrument(lot=1e-6, min_notional=0.0, max_leverage=3.0)
+    dear = replace(FREE, borrow_bps_per_day=50.0)
+    track = run_policy(make_rule("hold"), bars, instrument=levered, costs=dear, limits=OFF, cash=1000.0)
+    found = track.metrics()
+
+    assert found["borrow"] == pytest.approx(1000.0 - track.equity[-1], abs=1e-6)
+    assert found["borrow"] == pytest.approx(2000.0 * 0.005 * 48 / 24, rel=0.02)  # its own interest is borrowed too
+    assert found["cost_share"] == pytest.approx(found["borrow"] / 1000.0)
+
+
+def test_stitched_borrow_is_scaled_with_the_equity() -> None:
+    first = track_of([100.0, 200.0], borrow=[0.0, 3.0])
+    second = track_of([100.0, 90.0], borrow=[0.0, 5.0], closed_at=[HOUR, 2 * HOUR])
+
+    assert list(stitch("both", [first, second]).borrow) == [0.0, 3.0, 13.0]
 
 
 def test_a_track_that_is_not_finite_or_not_whole_is_refused() -> None:

@@ -1,4 +1,5 @@
 import re
+from dataclasses import asdict
 from typing import Any
 from xml.etree import ElementTree
 
@@ -10,7 +11,9 @@ from wavetank.experiments.evaluation_page import MOST_TRIPS, render_page
 from wavetank.experiments.evaluation_pictures import returns_picture, rolling_picture, rolling_window, trips_picture
 from wavetank.experiments.figure_groups import GROUPS
 from wavetank.experiments.measured import measure
+from wavetank.experiments.met_before import Met
 from wavetank.experiments.round_trips import round_trips_of
+from wavetank.market.costs import Costs
 
 from .hand_tracks import kept_track, track_of, walk_of
 from .test_report import WORDS_OF_NOTHING, Page
@@ -19,6 +22,8 @@ TOLD: dict[str, Any] = {
     "slice": "test",
     "policy": "runs/<one>",
     "data": {"sha256": "a" * 64, "bars": 900, "from": 0, "until": 900 * 3_600_000},
+    "costs": asdict(Costs(taker_fee_bps=4.5)),
+    "funding": None,
 }
 ACCOUNT = kept_track(3, 800)[0]
 TRACKS = {"policy": ACCOUNT, "flat": track_of([10_000.0] * 801), "hold": walk_of(2, 800)}
@@ -52,6 +57,27 @@ def test_the_page_tells_every_figure_of_every_track() -> None:
     assert "buy & hold" in text
     assert "which neither training nor selection has seen" in text
     assert "a" * 64 in text
+
+
+def test_the_page_says_what_was_assumed_of_costs() -> None:
+    text = Page(page_of(TRACKS)).text
+    assert "taker 4.5 bp, maker 2 bp (assumed)" in text
+    assert "half-spread 1 bp, impact 0.5 σ √(Q/V) (assumed)" in text
+    assert "1 bp per 8 h, longs pay (assumed)" in text
+    assert "a day (assumed)" not in text
+
+    other = {"costs": asdict(Costs(borrow_bps_per_day=3.0)), "funding": {"stamps": 3000, "sha256": "b" * 64}}
+    text = Page(page_of(TRACKS, **other)).text
+    assert "3,000 rates of the instrument, sha256 bbbb" in text
+    assert "longs pay" not in text
+    assert "3 bp a day (assumed)" in text
+
+
+def test_the_page_says_how_much_of_a_file_the_policy_has_met_before() -> None:
+    met = Met("same", 0.7, 0.15)
+    text = Page(page_of(TRACKS, slice="file", source="mine.parquet", met=met._asdict())).text
+    assert f"On mine.parquet: {met.sentence}." in text
+    assert "70.0% of these bars and selected on 15.0% of them" in text
 
 
 def test_five_pictures_have_words_for_those_who_do_not_see_them() -> None:

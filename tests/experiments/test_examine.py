@@ -1,7 +1,9 @@
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from wavetank.agents.frozen import PassportError
@@ -9,13 +11,29 @@ from wavetank.experiments.course import CourseError
 from wavetank.experiments.evaluate import Track
 from wavetank.experiments.examine import examine
 from wavetank.experiments.runs import RunError
-from wavetank.experiments.train import RunResult
+from wavetank.experiments.train import RunResult, train
 from wavetank.market.store import write_bars
 
-from .conftest import config_of
+from .conftest import NOW, TINY, config_of
 from .made_bars import wandering
 
 pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def recorded(tmp_path_factory: pytest.TempPathFactory) -> RunResult:
+    """A tiny run on a file of 1,500 bars, which pays a series of funding rates."""
+    folder = tmp_path_factory.mktemp("recorded")
+    bars = write_bars(folder / "OURS.parquet", replace(wandering(1500), symbol="OURS"))
+    rates = write_rates(folder / "rates.csv", 1e-4)
+    words = (*TINY[:1], "env=history", *TINY[2:], f"market.path={bars}", f"market.funding={rates}", "tracking=none")
+    return train(config_of("train", *words, f"out={folder / 'run'}"), now=NOW)
+
+
+def write_rates(path: Path, rate: float) -> Path:
+    stamps = np.datetime_as_string(wandering(1500).opened_at[::8].astype("datetime64[ms]")).tolist()
+    path.write_text("ts,rate\n" + "".join(f"{stamp},{rate}\n" for stamp in stamps))
+    return path
 
 
 def test_a_run_is_examined_on_the_slice_it_never_saw(tmp_path: Path, finished: RunResult) -> None:
@@ -37,6 +55,61 @@ def test_a_run_is_examined_on_the_slice_it_never_saw(tmp_path: Path, finished: R
     page = (out / "evaluation.html").read_text(encoding="utf-8")
     assert recorded["test"]["sha256"] in page
     assert str(finished.folder) in page
+
+
+def test_on_the_file_it_was_trained_on_a_policy_is_said_to_have_been_trained_on_it(
+    tmp_path: Path, recorded: RunResult
+) -> None:
+    bars = recorded.folder.parent / "OURS.parquet"
+    words = [f"policy={recorded.folder}", f"market.path={bars}", f"out={tmp_path}", "baselines=[]"]
+    examine(config_of("evaluate", *words))
+    told = json.loads((tmp_path / "evaluation.json").read_text())
+    data = json.loads((recorded.folder / "run.json").read_text())["data"]
+
+    share = data["train"]["bars"] / 1500
+    assert 0.0 < share < 1.0
+    assert (told["met"]["market"], told["met"]["trained"]) == ("same", share)
+    page = (tmp_path / "evaluation.html").read_text(encoding="utf-8")
+    assert f"it was trained on {share:.1%} of these bars" in page
+    assert told["costs"]["taker_fee_bps"] == 5.0
+    assert told["funding"] is None  # the series was not named again: the constant was assumed
+    assert "longs pay (assumed)" in page
+
+    examine(config_of("evaluate", *words, f"market.funding={recorded.folder.parent / 'rates.csv'}"))
+    told = json.loads((tmp_path / "evaluation.json").read_text())
+    assert told["funding"] == data["funding"]
+    assert "longs pay" not in (tmp_path / "evaluation.html").read_text(encoding="utf-8")
+
+
+def test_funding_rates_that_changed_since_training_are_refused(tmp_path: Path, recorded: RunResult) -> None:
+    rates = recorded.folder.parent / "rates.csv"
+    words = [f"policy={recorded.folder}", f"out={tmp_path / 'examined'}", "baselines=[]"]
+    before = examine(config_of("evaluate", *words)).told
+    assert before["funding"]["stamps"] == 188
+    write_rates(rates, 9e-4)
+    try:
+        with pytest.raises(RunError, match=r"the funding rates of .*rates\.csv are not those of .*run any more"):
+            examine(config_of("evaluate", *words))
+    finally:
+        write_rates(rates, 1e-4)
+
+
+def test_no_spread_or_impact_is_assumed_where_a_crowd_makes_its_own(tmp_path: Path) -> None:
+    tiny = ["env.num_envs=2", "env.episode_bars=16", "env.burn_in_bars=200", "steps=32", "agent.rollout=16"]
+    words = ["experiment=fast", "env=arena", *tiny, "agent.minibatch=16", "tracking=none", f"out={tmp_path / 'run'}"]
+    run = train(config_of("train", *words), now=NOW)
+    told = examine(config_of("evaluate", f"policy={run.folder}", "baselines=[]")).told
+
+    assert set(told["costs"]) == {"taker_fee_bps", "maker_fee_bps", "funding_bps_per_8h", "borrow_bps_per_day"}
+    assert "the crowd&#x27;s order book" in (run.folder / "evaluation.html").read_text(encoding="utf-8")
+
+
+def test_every_policy_is_told_as_its_turn_comes(tmp_path: Path, finished: RunResult) -> None:
+    path, told = write_bars(tmp_path / "bars.parquet", wandering(300)), list[str]()
+    for bars in ([], [f"market.path={path}"]):
+        words = [f"policy={finished.folder}", f"out={tmp_path / 'examined'}", "baselines=[flat, hold]", *bars]
+        examine(config_of("evaluate", *words), progress=told.append)
+    assert told == ["policy", "flat", "hold"] * 2
 
 
 def test_the_window_of_the_var_is_the_one_asked_for(tmp_path: Path, finished: RunResult) -> None:
@@ -90,6 +163,8 @@ def test_a_passport_alone_is_examined_on_a_file(tmp_path: Path, finished: RunRes
         (["policy={run}", "baselines=[luck]"], CourseError, "no baseline 'luck'"),
         (["policy={run}", "market.path={tmp}/minutes.parquet"], CourseError, "holds 1m bars, the policy lives at 1h"),
         (["policy={run}", "market.path={tmp}/none.parquet"], ValueError, "there is no file of bars"),
+        (["policy={run}", "market.start=2021"], CourseError, "market.start=2021 says nothing without market.path"),
+        (["policy={run}", "market.path={tmp}/minutes.parquet", "seed=3"], CourseError, "seed=3 draws a made market"),
     ],
 )
 def test_a_wrong_input_is_told_in_one_sentence(

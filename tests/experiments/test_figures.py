@@ -15,7 +15,7 @@ from .hand_tracks import kept_track, times, track_of, walk_of
 
 IN_MONEY = {
     "profit", "final_equity", "max_drawdown_money", "expectancy", "average_win", "average_loss", "open_profit",
-    "fees", "funding",
+    "fees", "funding", "borrow",
 }  # fmt: skip
 
 
@@ -25,6 +25,7 @@ def test_figures_of_four_bars_are_those_on_paper() -> None:
         exposure=[0.0, 1.0, 1.0, -0.5, 0.0],
         fees=[0.0, 0.1, 0.2, 0.3, 0.4],
         funding=[0.0, 0.0, 0.1, 0.1, 0.1],
+        borrow=[0.0, 0.0, 0.0, 0.2, 0.2],
         turnover=[0.0, 110.0, 110.0, 209.0, 317.9],
         trades=[0, 1, 1, 2, 3],
     )
@@ -33,13 +34,13 @@ def test_figures_of_four_bars_are_those_on_paper() -> None:
     assert set(found) == set(METRICS)
     assert found["total_return"] == pytest.approx(0.089)
     assert found["max_drawdown"] == pytest.approx(0.1)  # 110 -> 99
-    assert found["cost_share"] == pytest.approx(0.005)  # (0.4 + 0.1) / 100
+    assert found["cost_share"] == pytest.approx(0.007)  # (0.4 + 0.1 + 0.2) / 100
     assert found["exposure_mean"] == pytest.approx(0.5)
     # 110/100 + 0/110 + 99/99 + 108.9/108.9 in four hours
     assert found["turnover_per_day"] == pytest.approx((1.1 + 1.0 + 1.0) / 4 * 24)
     assert (found["trades"], found["bars"], found["final_equity"]) == (3, 4, 108.9)
-    assert (found["fees"], found["funding"]) == pytest.approx((0.4, 0.1))
-    assert found["cost_of_gross"] == pytest.approx(0.5 / 9.4)  # 8.9 earned after 0.5 of cost
+    assert (found["fees"], found["funding"], found["borrow"]) == pytest.approx((0.4, 0.1, 0.2))
+    assert found["cost_of_gross"] == pytest.approx(0.7 / 9.6)  # 8.9 earned after 0.7 of cost
     assert (found["exposure_net"], found["exposure_max"], found["time_in_market"]) == (0.3, 1.0, 0.75)
     assert (found["profit"], found["best_bar"], found["worst_bar"]) == pytest.approx((8.9, 0.1, -0.1))
     assert (found["max_drawdown_money"], found["recovered"]) == pytest.approx((11.0, 0.0))
@@ -162,11 +163,12 @@ def test_backwards_a_track_earns_loses_and_falls_as_much_but_suffers_otherwise()
     assert turned["ulcer_index"] != pytest.approx(found["ulcer_index"], rel=1e-3)
 
 
-def test_without_fees_more_would_have_been_earned_by_the_share_they_took() -> None:
+def test_without_costs_more_would_have_been_earned_by_the_share_they_took() -> None:
     track, _ = kept_track(1, 300)
     found = metrics_of(track)
-    gross = found["profit"] + found["fees"] + found["funding"]
+    paid = found["fees"] + found["funding"] + found["borrow"]
+    gross = found["profit"] + paid
 
-    assert found["fees"] > 0.0
-    assert found["cost_of_gross"] == pytest.approx(max(0.0, (found["fees"] + found["funding"]) / gross) * (gross > 0.0))
+    assert min(found["fees"], found["borrow"]) > 0.0
+    assert found["cost_of_gross"] == pytest.approx(max(0.0, paid / gross) * (gross > 0.0))
     assert found["round_trips"] > 20

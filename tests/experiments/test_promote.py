@@ -48,6 +48,7 @@ def track_of(returns: Any, name: str = "policy") -> Track:
         action=zeros,
         fees=zeros,
         funding=zeros,
+        borrow=zeros,
         turnover=zeros,
         trades=np.zeros(rows, np.int64),
         state=np.zeros(rows, np.int8),

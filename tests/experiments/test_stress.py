@@ -39,6 +39,7 @@ def track_of(equity: list[float], exposure: list[float], name: str = "policy") -
         action=zeros,
         fees=zeros,
         funding=zeros,
+        borrow=zeros,
         turnover=zeros,
         trades=np.array([0, *([3] * (rows - 1))]),
         state=np.zeros(rows, np.int8),

@@ -22,6 +22,7 @@ def good_walk() -> Track:
         action=zeros,
         fees=zeros,
         funding=zeros,
+        borrow=zeros,
         turnover=zeros,
         trades=np.zeros(rows, np.int64),
         state=np.zeros(rows, np.int8),

@@ -266,6 +266,31 @@ def test_an_error_wrapped_by_hydra_is_told_by_its_cause() -> None:
     assert sentence(caught.value) == "no.txt: no such file or directory (at agent)"
 
 
+@pytest.mark.parametrize(
+    ("verb", "told"),
+    [
+        ("evaluate", "policy is missing: say policy=RUN"),
+        ("stress", "run is missing: say run=RUN"),
+        ("promote", "run is missing: say run=RUN"),
+        ("paper", "policy is missing: say policy=RUN"),
+    ],
+)
+def test_what_a_verb_cannot_do_without_is_told_with_the_word_that_gives_it(run: Run, verb: str, told: str) -> None:
+    assert run.mistake(verb) == f"wavetank {verb}: {told}"
+
+
+@pytest.mark.parametrize(
+    ("override", "wanted"),
+    [
+        ("baselines=[hold,ma_cross(fast=9,slow=3)]", """'baselines=["ma_cross(…)"]'"""),
+        ("policy=mine(1)", """'policy="mine(…)"'"""),
+    ],
+)
+def test_text_with_brackets_is_told_to_want_quotes(run: Run, override: str, wanted: str) -> None:
+    told = f"wavetank evaluate: cannot read the override '{override}': text with brackets wants quotes, {wanted}"
+    assert run.mistake("evaluate", override) == told
+
+
 def test_a_bare_value_error_out_of_a_library_says_how_to_see_more() -> None:
     with pytest.raises(ValueError, match="broadcast") as caught:
         _add_wrongly()

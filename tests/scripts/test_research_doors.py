@@ -9,7 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from wavetank.market.store import write_bars
 from wavetank.scripts import cli
+
+from ..experiments.made_bars import wandering
 
 pytestmark = pytest.mark.slow
 
@@ -64,6 +67,14 @@ def test_train_evaluate_and_export_leave_what_they_say_and_nothing_else(
     assert f"page      {run / 'evaluation.html'}" in told
     assert (run / "evaluation.html").is_file()
 
+    bars = write_bars(tmp_path / "bars.parquet", wandering(200))
+    assert wavetank(monkeypatch, "evaluate", f"policy={run}", f"market.path={bars}", "baselines=[]") == 0
+    shown = capfd.readouterr()
+    assert "bars      it was trained on none of these bars, but in an invented market" in shown.out
+    assert "judging" in shown.err
+    assert "1/1" in shown.err
+    bars.unlink()
+
     assert wavetank(monkeypatch, "export", run, "--out", passport) == 0
     assert (passport / "manifest.sha256").read_bytes() == (run / "passport" / "manifest.sha256").read_bytes()
     assert sorted(entry.name for entry in tmp_path.iterdir()) == ["here", "mlflow", "passport", "run"]
@@ -97,7 +108,8 @@ def test_without_out_a_run_gets_a_folder_of_its_own(tmp_path: Path, monkeypatch:
         (["train", "steps=-5"], "steps: -5 must be 1 or more"),
         (["train", "market.path=nowhere.parquet"], "there is no file of bars at nowhere.parquet"),
         (["train", "env=history"], "market.path=FILE.parquet"),
-        (["evaluate"], "policy"),
+        (["evaluate"], "policy is missing: say policy=RUN"),
+        (["evaluate", "policy=nowhere", "market.instrument.lot=1000"], "Key 'instrument' not in 'BarsSchema'"),
         (["evaluate", "policy=nowhere"], "nowhere is neither a run's folder nor a passport's"),
         (["evaluate", "policy=nowhere", "var_window=10"], "var_window: 10 must be 50 or more"),
         (["evaluate", "policy=nowhere", "sharpe_days=0"], "sharpe_days: 0 must be 1 or more"),
