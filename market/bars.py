@@ -12,7 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 DAY_MS = 86_400_000
-YEAR_2100_MS = 4_102_444_800_000  # micro- or nanoseconds taken for milliseconds land far beyond it
+YEAR_2100_MS = 4_102_444_800_000  # beyond it a source's time is not believed; invented markets may run longer
+FARTHEST_MS = 10**15  # from 1970: today's micro- and nanoseconds, taken for milliseconds, lie beyond it
 INTERVALS = {
     "1m": 60_000,
     "3m": 180_000,
@@ -164,10 +165,10 @@ class Bars:
 def _check_times(bars: Bars) -> None:
     if len(bars) == 0:
         raise ValueError("there are no bars")
-    outside = np.flatnonzero((bars.opened_at < 0) | (bars.opened_at > YEAR_2100_MS))
+    outside = np.flatnonzero(np.abs(bars.opened_at) >= FARTHEST_MS)
     if len(outside):
         i = int(outside[0])
-        raise ValueError(f"bar {i} opens at {bars.opened_at[i]} ms, which is not between 1970 and 2100")
+        raise ValueError(f"bar {i} opens at {bars.opened_at[i]}, which is not in milliseconds since 1970")
     off_grid = np.flatnonzero(bars.opened_at % bars.interval_ms)
     if len(off_grid):
         i = int(off_grid[0])
