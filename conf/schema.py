@@ -222,9 +222,9 @@ class EvaluateConfig:
 
     policy: str = MISSING
     out: str | None = MISSING
-    slice: str = MISSING
+    slice: str | None = MISSING
     baselines: list[str] = MISSING
-    cash: float = MISSING
+    cash: float | None = MISSING
     seed: int | None = MISSING
     var_window: int = MISSING
     sharpe_days: int = MISSING
@@ -232,8 +232,10 @@ class EvaluateConfig:
 
     def __post_init__(self) -> None:
         given("policy", self.policy)
-        one_of("slice", self.slice, ("validation", "test"))
-        above("cash", self.cash, 0.0)
+        if self.slice is not None:
+            one_of("slice", self.slice, ("validation", "test"))
+        if self.cash is not None:
+            above("cash", self.cash, 0.0)
         at_least("var_window", self.var_window, 50)
         at_least("sharpe_days", self.sharpe_days, 1)
         if type(self.market) is not BarsSchema:

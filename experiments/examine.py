@@ -25,6 +25,7 @@ from .runs import RECORD, RunError, RunFolder, bars_facts, funding_facts, read_r
 from .train import UNLIMITED
 
 RESULT, PAGE = "evaluation.json", "evaluation.html"
+OWN_SLICE, CASH = "test", 100_000.0  # where nothing else is asked for
 OF_A_CROWD = ("half_spread_bps", "impact_y", "participation", "gap_multiple")  # costs that its order book decides
 
 Progress = Callable[[str], None]  # told each policy as its turn comes
@@ -85,7 +86,15 @@ def _check_asked(config: EvaluateConfig) -> None:
     if config.market.path is not None:
         if config.seed is not None:
             raise CourseError(f"seed={config.seed} draws a made market, which market.path={config.market.path} is not")
+        if config.slice is not None:
+            raise CourseError(
+                f"slice={config.slice} is of a run's own market; market.path={config.market.path} is judged whole"
+            )
         return
+    if config.cash is not None:
+        raise CourseError(
+            f"cash={config.cash:g} says nothing without market.path: a run begins with the cash it trained with"
+        )
     for key, value in asdict(config.market).items():
         if value is not None:
             raise CourseError(f"market.{key}={value} says nothing without market.path: a run has slices of its own")
@@ -122,11 +131,12 @@ def _on_own_slice(path: Path, config: EvaluateConfig, progress: Progress) -> tup
     passport = load_passport(run.passport)
     if passport.terrain.spec.digest != course.terrain.spec.digest:
         raise RunError(f"observation {trained.env.observation} is not the one that {path} was trained with any more")
-    judged = partial(course.judge, role=config.slice)
+    role = config.slice or OWN_SLICE
+    judged = partial(course.judge, role=role)
     told = {
-        "slice": config.slice,
+        "slice": role,
         "policy": str(path),
-        "data": facts.get(config.slice),
+        "data": facts.get(role),
         "costs": _costs(passport.terrain.costs, is_crowd=trained.env.kind == "arena"),
         "funding": facts.get("funding"),
     }
@@ -143,10 +153,11 @@ def _on_file(
     if bars.interval != terrain.interval:
         raise CourseError(f"{config.market.path} holds {bars.interval} bars, the policy lives at {terrain.interval}")
     funding = funding_of(config.market, bars)
+    cash = CASH if config.cash is None else config.cash
 
     def judged(policy: Policy, *, name: str, limits: Limits | None = None) -> Track:
         under = terrain if limits is None else terrain.with_limits(limits)
-        return judge(policy, bars, under, funding=funding, cash=config.cash, name=name)
+        return judge(policy, bars, under, funding=funding, cash=cash, name=name)
 
     source = str(config.market.path)
     told = {

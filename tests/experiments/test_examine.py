@@ -155,6 +155,17 @@ def test_a_passport_alone_is_examined_on_a_file(tmp_path: Path, finished: RunRes
     assert [file.name for file in tmp_path.iterdir()] == ["bars.parquet"]
 
 
+@pytest.mark.parametrize(("words", "cash"), [([], 100_000.0), (["cash=500"], 500.0)])
+def test_a_file_is_begun_with_the_cash_asked_for(
+    tmp_path: Path, finished: RunResult, words: list[str], cash: float
+) -> None:
+    path = write_bars(tmp_path / "bars.parquet", wandering(300))
+    asked = [f"policy={finished.passport}", f"market.path={path}", "baselines=[hold]", *words]
+    tracks = examine(config_of("evaluate", *asked)).tracks
+
+    assert {name: track.equity[0] for name, track in tracks.items()} == {"policy": cash, "hold": cash}
+
+
 @pytest.mark.parametrize(
     ("words", "error", "sentence"),
     [
@@ -165,6 +176,12 @@ def test_a_passport_alone_is_examined_on_a_file(tmp_path: Path, finished: RunRes
         (["policy={run}", "market.path={tmp}/none.parquet"], ValueError, "there is no file of bars"),
         (["policy={run}", "market.start=2021"], CourseError, "market.start=2021 says nothing without market.path"),
         (["policy={run}", "market.path={tmp}/minutes.parquet", "seed=3"], CourseError, "seed=3 draws a made market"),
+        (
+            ["policy={run}", "market.path={tmp}/minutes.parquet", "slice=test"],
+            CourseError,
+            "slice=test is of a run's",
+        ),
+        (["policy={run}", "cash=500"], CourseError, "cash=500 says nothing without market.path"),
     ],
 )
 def test_a_wrong_input_is_told_in_one_sentence(
