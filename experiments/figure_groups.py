@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 from .measured import BENCHMARK, Measured
-from .ratios import LARGEST_ANNUAL, LOSSLESS
+from .ratios import LOSSLESS
 from .tables import number, percent
 from .tail_risk import Kupiec
 
@@ -34,10 +34,19 @@ class Section(NamedTuple):
     rows: list[tuple[str, list[str]]]
 
 
+LARGEST_READ = 1e4  # a day's luck, annualised, makes digits by the line that say nothing
+NEEDS_TRIPS = "Round trips"  # the group whose figures say nothing where no round trip has ended …
+WITHOUT_TRIPS = ("round_trips", "open_profit")  # … but for these
+
+
+def _in_reach(write: Callable[[float], str]) -> Callable[[float], str]:
+    return lambda value: "off the scale" if abs(value) >= LARGEST_READ else write(value)
+
+
 KINDS: dict[str, Callable[[float], str]] = {
-    "share": lambda value: "off the scale" if value >= LARGEST_ANNUAL else percent(round(value, 4) + 0.0),  # no −0.00%
+    "share": _in_reach(lambda value: percent(round(value, 4) + 0.0)),  # no −0.00%
     "fine": lambda value: f"{round(value, 5) + 0.0:.3%}".replace("-", "−"),
-    "ratio": lambda value: number(round(value, 2) + 0.0),
+    "ratio": _in_reach(lambda value: number(round(value, 2) + 0.0)),
     "factor": lambda value: "no loss" if value >= LOSSLESS else number(value),
     "money": lambda value: f"{value:,.2f}".replace("-", "−"),
     "count": lambda value: f"{value:,.0f}",
@@ -105,7 +114,7 @@ GROUPS = (
         ),
     ),
     Group(
-        "Round trips",
+        NEEDS_TRIPS,
         "From flat, or from a turn, to flat or the next turn; money after fees, funding and borrow. One still open "
         "counts in the last line alone.",
         (
@@ -185,8 +194,15 @@ def sections_of(measured: Measured) -> list[Section]:
 
 
 def _section(group: Group, names: Sequence[str], figures: Mapping[str, Mapping[str, float]]) -> Section:
-    rows = [(one.label, [KINDS[one.kind](figures[name][one.key]) for name in names]) for one in group.figures]
+    rows = [(one.label, [_cell(group, one, figures[name]) for name in names]) for one in group.figures]
     return Section(group.title, group.note, names, rows)
+
+
+def _cell(group: Group, figure: Figure, figures: Mapping[str, float]) -> str:
+    """One figure as text; a dash where it is a figure of round trips and none has ended."""
+    if group.title == NEEDS_TRIPS and not figures["round_trips"] and figure.key not in WITHOUT_TRIPS:
+        return "–"
+    return KINDS[figure.kind](figures[figure.key])
 
 
 def _var_section(names: Sequence[str], measured: Measured) -> Section:

@@ -30,9 +30,11 @@ def test_every_figure_is_shown_once_under_words_of_its_own() -> None:
         ("share", -0.0123, "−1.23%"),
         ("share", -1e-9, "0.00%"),
         ("share", LARGEST_ANNUAL, "off the scale"),
+        ("share", 9_999.0, "999900.00%"),
         ("fine", -0.000123, "−0.012%"),
         ("ratio", -1.239, "−1.24"),
         ("ratio", -0.001, "0.00"),
+        ("ratio", -61_850_453.0, "off the scale"),
         ("factor", LOSSLESS, "no loss"),
         ("factor", 2.5, "2.50"),
         ("money", -1234.5, "−1,234.50"),
@@ -66,6 +68,16 @@ def test_cells_are_the_figures_of_their_track() -> None:
     assert cells(sections, "Ratios", "omega")["hold"] == "no loss"
     exceeded = cells(sections, "Does the VaR hold? (Kupiec)", "95 %, historical: exceeded")
     assert exceeded["policy"] == f"{test.violations} (15.0)"
+
+
+def test_figures_of_round_trips_need_one_that_ended() -> None:
+    measured = measure({"policy": kept_track(1, 400)[0], "hold": walk_of(1, 400)}, var_window=100)
+    sections = sections_of(measured)
+
+    assert cells(sections, "Round trips", "closed round trips")["hold"] == "0"
+    assert cells(sections, "Round trips", "win rate")["hold"] == "–"
+    assert cells(sections, "Round trips", "win rate")["policy"].endswith("%")
+    assert cells(sections, "Round trips", "still open, profit")["hold"] == "0.00"
 
 
 def test_a_track_too_short_for_the_window_has_no_test() -> None:
