@@ -1,4 +1,4 @@
-"""The words of the mind: decision, policy, trainer, and the keys of PPO, which mean the same in both backends.
+"""The words of the mind: decision, policy, metrics, callback, trainer; and the seeds that derive from one.
 
 Knows no library of learning and no environment: a trainer is given its env from above.
 """
@@ -6,7 +6,6 @@ Knows no library of learning and no environment: a trainer is given its env from
 import hashlib
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import NamedTuple, Protocol, TypeVar
 
@@ -15,9 +14,6 @@ from numpy.typing import NDArray
 
 Env_contra = TypeVar("Env_contra", contravariant=True)
 Network_co = TypeVar("Network_co", covariant=True)
-
-ACTIVATIONS = ("tanh", "relu", "silu")
-ACTION_KINDS = ("box", "discrete")
 
 
 class Decision(NamedTuple):
@@ -95,58 +91,6 @@ class TrainingError(ValueError):
     """The training cannot go on: the loss is no number, or a checkpoint does not fit."""
 
 
-@dataclass(frozen=True, slots=True)
-class PPOConfig:
-    """Proximal policy optimisation (Schulman et al. 2017); one set of keys for both backends."""
-
-    learning_rate: float = 3e-4  # Adam's
-    rollout: int = 128  # steps per env between two updates
-    minibatch: int = 1024  # samples a gradient step; must divide rollout x envs
-    epochs: int = 10  # passes over one rollout
-    gamma: float = 0.99
-    gae_lambda: float = 0.95
-    clip: float = 0.2  # of the probability ratio
-    entropy: float = 0.0  # weight of the entropy bonus
-    value_coef: float = 0.5  # weight of the squared value error
-    max_grad_norm: float = 0.5  # over all weights together
-    hidden: tuple[int, ...] = (64, 64)  # policy and value net are separate and alike
-    activation: str = "tanh"
-    log_std_init: float = 0.0  # Gaussian actions only
-    target_kl: float | None = None  # stop the epochs of an update past 1.5 x this
-    normalize_advantage: bool = True  # to mean 0 and deviation 1 within each minibatch
-    reward_scale: float = 1.0  # the trainer sees reward x this; values are exported unscaled
-    seed: int = 0  # the only source of randomness: weights, actions, shuffles and episodes derive from it
-    threads: int = 1  # of torch; more pays for large minibatches on a quiet machine only
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "hidden", tuple(int(width) for width in self.hidden))
-        for field in fields(self):
-            value = getattr(self, field.name)
-            if isinstance(value, float) and not math.isfinite(value):
-                raise ValueError(f"ppo: {field.name} {value} is not a finite number")
-        for name in ("rollout", "minibatch", "epochs", "threads"):
-            _demand(getattr(self, name) >= 1, name, getattr(self, name), "at least 1")
-        for name in ("learning_rate", "entropy", "value_coef", "seed"):
-            _demand(getattr(self, name) >= 0, name, getattr(self, name), "0 or more")
-        for name in ("gamma", "gae_lambda"):
-            _demand(0 <= getattr(self, name) <= 1, name, getattr(self, name), "between 0 and 1")
-        for name in ("clip", "max_grad_norm", "reward_scale"):
-            _demand(getattr(self, name) > 0, name, getattr(self, name), "above 0")
-        _demand(self.minibatch > 1, "minibatch", self.minibatch, "at least 2")
-        _demand(all(width >= 1 for width in self.hidden), "hidden", self.hidden, "widths of at least 1")
-        _demand(self.target_kl is None or self.target_kl > 0, "target_kl", self.target_kl, "above 0, or null")
-        _demand(self.activation in ACTIVATIONS, "activation", self.activation, f"one of {', '.join(ACTIVATIONS)}")
-
-    def check_batch(self, n_envs: int) -> int:
-        """Return the samples of one update with `n_envs` envs in all; a minibatch that leaves a rest is refused."""
-        batch = self.rollout * n_envs
-        if batch % self.minibatch:
-            raise ValueError(
-                f"ppo: minibatch {self.minibatch} does not divide rollout {self.rollout} x {n_envs} envs = {batch}"
-            )
-        return batch
-
-
 def finite_figures(values: Mapping[str, float]) -> dict[str, float]:
     """Leave out what has no value yet (a return before the first episode ends); the loss stays, to be judged."""
     return {name: value for name, value in values.items() if math.isfinite(value) or name == "train/loss"}
@@ -166,8 +110,3 @@ def _state(seed: int, purpose: str, worker: int) -> tuple[int, int]:
     key = int.from_bytes(hashlib.sha256(purpose.encode()).digest()[:8], "big")
     first, second = np.random.SeedSequence([seed, key, worker]).generate_state(2, np.uint64)
     return int(first), int(second)
-
-
-def _demand(holds: bool, name: str, value: object, wanted: str) -> None:
-    if not holds:
-        raise ValueError(f"ppo: {name} {value} must be {wanted}")

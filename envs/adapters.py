@@ -13,12 +13,16 @@ from .arena import ArenaEnv
 from .batch import BatchTradingEnv
 from .setup import EnvKeywords
 
+PARALLEL_FROM = 8192  # episodes: fewer are walked in less than a step's policy takes, and a second thread, where
+# another process wants the core too, costs a hundred times what it saves (docs/LOG.md)
+
 
 class SB3VecEnv(VecEnv):
     """A gymnasium VectorEnv with SAME_STEP autoreset as a Stable-Baselines3 VecEnv.
 
     SB3 stores an observation one step after it was given, so the batch env may run with two alternating buffers
     (`copy=False`), never with one. `base_seed` seeds the first reset: nobody passes a small run seed to an env.
+    Where the env can give and take its state, so can this one: then a training is resumed to the last bit.
     """
 
     def __init__(self, env: VectorEnv[Any, Any, Any], base_seed: int | None = None) -> None:
@@ -28,6 +32,10 @@ class SB3VecEnv(VecEnv):
         self.env = env  # before SB3's own constructor, which asks for its render mode
         super().__init__(env.num_envs, env.single_observation_space, env.single_action_space)
         self._base_seed = base_seed
+        if hasattr(env, "parallel"):
+            env.parallel = env.num_envs >= PARALLEL_FROM
+        if hasattr(env, "state") and hasattr(env, "set_state"):
+            self.state, self.set_state = env.state, env.set_state
         self._actions: NDArray[Any] = np.zeros(0)
 
     def reset(self) -> NDArray[np.float32]:

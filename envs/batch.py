@@ -3,6 +3,7 @@
 Episode i of `reset(seed=s)` walks exactly as `TradingEnv.reset(seed=s + i)`. Knows the market only through `episodes`.
 """
 
+from collections.abc import Mapping
 from typing import Any, Unpack
 
 import numpy as np
@@ -65,3 +66,11 @@ class BatchTradingEnv(VectorEnv[NDArray[np.float32], NDArray[Any], NDArray[Any]]
         if not self._batch.is_started:
             raise ValueError("call reset before the first step")
         return self._batch.step(self.setup.exposures(actions, self.num_envs), self.parallel)
+
+    def state(self) -> dict[str, NDArray[Any]]:
+        """All that the next steps depend on, as arrays by name: `set_state` on an env made alike goes on from there."""
+        return self._batch.state()
+
+    def set_state(self, state: Mapping[str, NDArray[Any]]) -> None:
+        """Take up the episodes where `state` left them, to the last bit; an env must have been reset before."""
+        self._batch.set_state(state)

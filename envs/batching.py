@@ -3,11 +3,12 @@
 Knows neither actions nor markets: the environments make targets of actions, the engines walk.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
 import numpy as np
 from gymnasium.vector import AutoresetMode
+from numpy.typing import NDArray
 
 from .buffers import Buffers
 from .rewards import Reward
@@ -30,6 +31,8 @@ class Engine(Protocol):
     def seed(self, base: int) -> None: ...
     def reset(self, observations: Columns, mask: Flags, starts: Ints) -> None: ...
     def step(self, targets: Floats, step: Step, parallel: bool) -> int: ...
+    def state(self) -> dict[str, NDArray[Any]]: ...
+    def set_state(self, state: Mapping[str, NDArray[Any]]) -> None: ...
 
 
 class Batch:
@@ -67,6 +70,19 @@ class Batch:
         self._engine.reset(step.observations, mask, starts)
         self._last = step
         return self._shaped(step.observations)
+
+    def state(self) -> dict[str, NDArray[Any]]:
+        """All that the next step depends on, and the observations that the last one gave."""
+        if self._last is None:
+            raise ValueError("call reset before the first state")
+        return self._engine.state() | {"observations": self._last.observations.copy()}
+
+    def set_state(self, state: Mapping[str, NDArray[Any]]) -> None:
+        """Take up the episodes that `state` told of."""
+        if self._last is None:
+            raise ValueError("call reset before a state is set")
+        self._engine.set_state(state)
+        self._last.observations[:] = state["observations"]
 
     def step(self, targets: Floats, parallel: bool) -> Told:
         """Walk every episode one bar towards its targets."""

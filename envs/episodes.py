@@ -5,11 +5,13 @@ in. Knows nothing of gymnasium.
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..market.bars import DAY_MS
 from ..market.jit import entry_of
@@ -126,9 +128,31 @@ class Episodes:
             add_own_parts(self.reward, self.witness, self.running.parts, self.running.sums, step, resting)
         return ended
 
+    def state(self) -> dict[str, NDArray[Any]]:
+        """Copies of all that the next step depends on, by name; what the tape holds is not among it."""
+        return {name: array.copy() for name, array in self._stateful().items()}
+
+    def set_state(self, state: Mapping[str, NDArray[Any]]) -> None:
+        """Take up the episodes that `state` told of; ValueError where they are another number or kind of episodes."""
+        put_back(self._stateful(), state)
+
+    def _stateful(self) -> dict[str, NDArray[Any]]:
+        varied = {} if self.world.terms is self.world.base else {"terms": self.world.terms}
+        return self.running._asdict() | varied
+
     def account(self, i: int) -> Account:
         """Account of episode `i`."""
         return read_account(self.running.money, self.running.counts, i)
+
+
+def put_back(arrays: Mapping[str, NDArray[Any]], state: Mapping[str, NDArray[Any]]) -> None:
+    """Fill `arrays` with what `state` holds under their names; nothing is touched where one does not fit."""
+    for name, array in arrays.items():
+        told = state.get(name)
+        if told is None or told.shape != array.shape or told.dtype != array.dtype:
+            raise ValueError(f"the state's {name} does not fit these episodes")
+    for name, array in arrays.items():
+        array[:] = state[name]
 
 
 def add_own_parts(reward: Reward, witness: Witness, parts: Floats, sums: Floats, step: Step, resting: Flags) -> None:

@@ -4,7 +4,7 @@ Episode i of `reset(seed=s)` walks exactly as `PortfolioEnv.reset(seed=s + i)`. 
 `portfolio_episodes`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Unpack
 
 import numpy as np
@@ -68,3 +68,11 @@ class BatchPortfolioEnv(VectorEnv[NDArray[np.float32], NDArray[Any], NDArray[Any
         if not self._batch.is_started:
             raise ValueError("call reset before the first step")
         return self._batch.step(self.setup.targets(actions, self.num_envs, self.assets), self.parallel)
+
+    def state(self) -> dict[str, NDArray[Any]]:
+        """All that the next steps depend on, as arrays by name: `set_state` on an env made alike goes on from there."""
+        return self._batch.state()
+
+    def set_state(self, state: Mapping[str, NDArray[Any]]) -> None:
+        """Take up the portfolios where `state` left them, to the last bit; an env must have been reset before."""
+        self._batch.set_state(state)

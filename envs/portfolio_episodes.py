@@ -4,10 +4,12 @@ Lays out the arrays that `portfolio_walk` walks over, seeds and resets episodes,
 built in. Knows nothing of gymnasium.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..market.bars import DAY_MS
 from ..market.ledger import N_COUNTS, N_MONEY, Account, read_account
@@ -15,7 +17,7 @@ from ..market.portfolio import Positions, holding, no_positions
 from ..market.terms import Terms
 from . import portfolio_walk as walk
 from .buffers import new_step
-from .episodes import Plan, add_own_parts
+from .episodes import Plan, add_own_parts, put_back
 from .panel import Panel
 from .portfolio_columns import N_SHARED
 from .portfolio_walk import Columns, Flags, Floats, Ints, Running, World
@@ -90,6 +92,14 @@ class PortfolioEpisodes:
         if resting is not None:
             add_own_parts(self.reward, self.witness, self.running.parts, self.running.sums, step, resting)
         return ended
+
+    def state(self) -> dict[str, NDArray[Any]]:
+        """Copies of all that the next step depends on, by name; what the panel holds is not among it."""
+        return {name: array.copy() for name, array in self.running._asdict().items()}
+
+    def set_state(self, state: Mapping[str, NDArray[Any]]) -> None:
+        """Take up the portfolios that `state` told of; ValueError where they are another number or kind."""
+        put_back(self.running._asdict(), state)
 
     @property
     def positions(self) -> Positions:

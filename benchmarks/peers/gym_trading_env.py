@@ -68,3 +68,18 @@ def vector_work(bars: Bars, count: int = 8, steps: int = 1_500) -> Callable[[], 
         return steps * count
 
     return work
+
+
+def ppo_work(bars: Bars, batch_size: int, count: int = 8) -> Callable[[], int]:
+    """Stable-Baselines3's PPO as its users run it: `count` envs in its DummyVecEnv, its defaults but the minibatch."""
+    from stable_baselines3 import PPO
+    from stable_baselines3.common.vec_env import DummyVecEnv
+
+    frame = _frame(bars)
+    model = PPO("MlpPolicy", DummyVecEnv([lambda: _make(frame) for _ in range(count)]), batch_size=batch_size)
+
+    def work() -> int:
+        model.learn(model.n_steps * count, reset_num_timesteps=False)
+        return model.n_steps * count
+
+    return work

@@ -1,5 +1,6 @@
 """A market of ten lines for trainers: column 0 leaks the sign of the next reward, the others are noise."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import gymnasium
@@ -45,16 +46,17 @@ class Draws:
 
 
 class LeakyVecEnv(VecEnv):
-    """For Stable-Baselines3. With `reuse` it hands out one and the same array, as a careless env would."""
+    """For Stable-Baselines3. With `lag` the leak is that of the row before, which only a memory keeps. With `reuse` it
+    hands out one and the same array, as a careless env would."""
 
     render_mode = None
 
-    def __init__(self, n: int = 8, action: gymnasium.Space[Any] = BOX, reuse: bool = False) -> None:
+    def __init__(self, n: int = 8, action: gymnasium.Space[Any] = BOX, reuse: bool = False, lag: bool = False) -> None:
         super().__init__(n, COLUMNS, action)
         self.draws, self.reuse, self.buffer = Draws(n), reuse, np.zeros((n, WIDTH), np.float32)
         self.reward_buffer = np.zeros(n, np.float32)
         self.clock, self.returns, self.spoil = 0, np.zeros(n), np.nan
-        self.spoil_at = -1
+        self.spoil_at, self.lag, self.before = -1, lag, np.zeros(n, np.float32)
 
     def _give(self) -> NDArray[np.float32]:
         self.buffer[:] = self.draws.rows()
@@ -71,7 +73,8 @@ class LeakyVecEnv(VecEnv):
         self.actions = actions
 
     def step_wait(self) -> VecEnvStepReturn:
-        leak = np.sign(self.buffer[:, 0] - CENTRE[0])
+        leak = np.sign((self.before if self.lag else self.buffer[:, 0]) - CENTRE[0])
+        self.before = self.buffer[:, 0].copy()
         self.reward_buffer[:] = 0.01 * leak * exposures(self.actions, self.action_space)
         rewards = self.reward_buffer if self.reuse else self.reward_buffer.copy()
         self.clock += 1
@@ -88,6 +91,25 @@ class LeakyVecEnv(VecEnv):
         if self.clock == self.spoil_at:
             observations[0, 2] = self.spoil
         return observations, rewards, np.full(self.num_envs, done), infos
+
+    def state(self) -> dict[str, NDArray[Any]]:
+        told = [rng.bit_generator.state["state"] for rng in self.draws.rngs]
+        words = [[part >> shift & (2**64 - 1) for part in (s["state"], s["inc"]) for shift in (0, 64)] for s in told]
+        return {
+            "buffer": self.buffer.copy(),
+            "before": self.before.copy(),
+            "clock": np.array(self.clock),
+            "returns": self.returns.copy(),
+            "random": np.array(words, np.uint64),
+        }
+
+    def set_state(self, state: Mapping[str, NDArray[Any]]) -> None:
+        self.before = state["before"].copy()
+        self.buffer[:], self.returns[:], self.clock = state["buffer"], state["returns"], int(state["clock"])
+        for rng, (low, high, inc_low, inc_high) in zip(self.draws.rngs, state["random"].tolist(), strict=True):
+            told: Any = rng.bit_generator.state
+            told["state"] = {"state": low | high << 64, "inc": inc_low | inc_high << 64}
+            rng.bit_generator.state = told
 
     def close(self) -> None: ...
 

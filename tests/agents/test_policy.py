@@ -1,27 +1,6 @@
 from itertools import pairwise
 
-import pytest
-
-from wavetank.agents.policy import PPOConfig, derived_seed, derived_seed32, finite_figures
-
-
-@pytest.mark.parametrize(
-    ("key", "value"),
-    [("gamma", 1.5), ("learning_rate", float("nan")), ("minibatch", 1), ("activation", "gelu"), ("hidden", (64, 0))],
-)
-def test_a_value_out_of_range_is_refused_by_name(key: str, value: object) -> None:
-    with pytest.raises(ValueError, match=f"ppo: {key} .*(must be|is not)"):
-        PPOConfig(**{key: value})  # type: ignore[arg-type]  # each key has its own type
-
-
-def test_hidden_widths_of_a_config_file_become_a_tuple() -> None:
-    assert PPOConfig(hidden=[32, 16]).hidden == (32, 16)  # type: ignore[arg-type]  # YAML gives a list
-
-
-def test_a_minibatch_that_leaves_a_rest_is_refused_with_the_numbers() -> None:
-    assert PPOConfig(rollout=8, minibatch=16).check_batch(4) == 32
-    with pytest.raises(ValueError, match="minibatch 16 does not divide rollout 8 x 3 envs = 24"):
-        PPOConfig(rollout=8, minibatch=16).check_batch(3)
+from wavetank.agents.policy import derived_seed, derived_seed32, finite_figures
 
 
 def test_seeds_of_small_runs_purposes_and_workers_lie_far_apart() -> None:

@@ -7,13 +7,16 @@ import numpy as np
 import pytest
 import torch
 from gymnasium import spaces
-from stable_baselines3.common.vec_env import VecNormalize
+from stable_baselines3.common.vec_env import VecEnvWrapper, VecNormalize
 from torch import nn
 
 from wavetank.agents.export import export_graph
 from wavetank.agents.frozen import FrozenPolicy
-from wavetank.agents.policy import PPOConfig, TrainingError
+from wavetank.agents.keys import PPOConfig
+from wavetank.agents.policy import TrainingError
 from wavetank.agents.sb3 import SB3Trainer
+from wavetank.agents.sb3_env import unwrapped
+from wavetank.agents.sb3_ppo import network_of
 from wavetank.agents.scaling import Scaler
 from wavetank.agents.seal import SealError
 
@@ -39,6 +42,25 @@ class Watcher:
         return len(self.seen) < self.patience
 
 
+class Forgetful(VecEnvWrapper):
+    """An env without `state`."""
+
+    def reset(self) -> Any:
+        return self.venv.reset()
+
+    def step_wait(self) -> Any:
+        return self.venv.step_wait()
+
+    def __getattr__(self, name: str) -> Any:
+        if name in ("state", "set_state"):
+            raise AttributeError(name)
+        return super().__getattr__(name)
+
+
+def timeless(seen: list[tuple[int, dict[str, float]]]) -> list[tuple[int, dict[str, float]]]:
+    return [(step, {k: v for k, v in values.items() if not k.startswith("time/")}) for step, values in seen]
+
+
 def weights_hash(network: nn.Module) -> str:
     digest = hashlib.sha256()
     for name, weight in sorted(network.state_dict().items()):
@@ -58,6 +80,28 @@ def test_it_learns_to_follow_a_leaked_sign(action: Any) -> None:
     assert followed.mean() > 0.6  # 1 is perfect, 0 is chance
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("units", [0, 8])
+def test_only_a_recurrent_policy_follows_the_leak_of_the_row_before(tmp_path: Path, units: int) -> None:
+    """Judged as it is exported, step by step with its state."""
+    config = PPOConfig(**{**vars_of(LEARNING), "lstm": units, "hidden": (16,), "entropy": 0.0})
+    network = SB3Trainer(config, leaky_scaler()).fit(LeakyVecEnv(16, lag=True), 16 * 64 * 24)
+    draws, before, state = Draws(64), np.zeros(64, np.float32), torch.zeros(64, network.state_size)
+    followed: list[np.ndarray] = []
+    for step in range(15):
+        rows = draws.rows()
+        starts = torch.full((64,), step == 0)
+        answer = network(torch.from_numpy(rows), *((state, starts) if units else ()))
+        state = answer[3] if units else state
+        if step:
+            followed.append(answer[0][:, 0].numpy() * np.sign(before - CENTRE[0]))
+        before = rows[:, 0]
+    if units:
+        assert np.mean(followed) > 0.6  # 1 is perfect, 0 is chance
+    else:
+        assert abs(np.mean(followed)) < 0.2
+
+
 @pytest.mark.parametrize("action", [BOX, spaces.Discrete(3)])
 def test_the_exported_policy_equals_the_library_s_own_prediction(tmp_path: Path, action: Any) -> None:
     trainer = SB3Trainer(SHORT, leaky_scaler())
@@ -74,9 +118,8 @@ def test_the_scaler_inside_the_policy_equals_the_numpy_one() -> None:
     trainer = SB3Trainer(SHORT, leaky_scaler())
     trainer.fit(LeakyVecEnv(), UPDATE)
     assert trainer._model is not None
-    model, rows = trainer._model, Draws(50).rows()
-    tensor, _ = model.policy.obs_to_tensor(rows)
-    scaled = model.policy.extract_features(tensor, model.policy.pi_features_extractor).numpy()  # type: ignore[union-attr]  # one tensor, as it is shared
+    rows = Draws(50).rows()
+    scaled = network_of(trainer._model).scaler(torch.from_numpy(rows)).numpy()
     assert np.array_equal(scaled, leaky_scaler().apply(rows))
 
 
@@ -144,19 +187,45 @@ def test_checkpoint_brings_back_weights_counters_and_optimizer(tmp_path: Path) -
     old, new = (model.policy.optimizer.state_dict()["state"][0] for model in (trainer._model, again._model))
     assert old["step"] == new["step"] > 0
     assert np.array_equal(old["exp_avg"].numpy(), new["exp_avg"].numpy())
-    again.fit(again._model.get_env().venv, 3 * UPDATE)  # type: ignore[union-attr]  # the env it was given
+    again.fit(unwrapped(again._model.get_env()), 3 * UPDATE)
     assert again.steps == 3 * UPDATE
 
 
-def test_two_resumptions_go_on_alike_whatever_happened_between(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"learning_rate_end": 0.0, "clip_end": 0.05, "schedule": "cosine", "horizon": 6 * UPDATE},
+        {"lstm": 6, "entropy": 0.01, "entropy_end": 0.0, "horizon": 6 * UPDATE},
+        {"lstm": 6, "separate": False},
+    ],
+)
+def test_a_resumed_training_goes_on_to_the_last_bit(tmp_path: Path, changes: dict[str, Any]) -> None:
+    """Weights, and every figure but speed, are those of a training that was never interrupted; the checkpoint falls
+    into the middle of an episode."""
+    config = PPOConfig(**{**vars_of(SHORT), "rollout": 24, "minibatch": 96, **changes})
+    update = 24 * 8
+    whole, parts = Watcher(), Watcher()
+    wanted = weights_hash(SB3Trainer(config, leaky_scaler(), whole).fit(LeakyVecEnv(), 6 * update))
+    trainer = SB3Trainer(config, leaky_scaler(), parts)
+    trainer.fit(LeakyVecEnv(), 3 * update)
+    trainer.save(tmp_path / "checkpoint")
+    np.random.random(7)  # noqa: NPY002 - somebody draws in between
+    torch.rand(5)
+    again, env = SB3Trainer(config, leaky_scaler(), parts), LeakyVecEnv()
+    again.resume(tmp_path / "checkpoint", env)
+    assert weights_hash(again.fit(env, 6 * update)) == wanted
+    assert timeless(parts.seen) == timeless(whole.seen)
+
+
+def test_an_env_that_cannot_put_its_episodes_aside_begins_new_ones_alike_each_time(tmp_path: Path) -> None:
     trainer = SB3Trainer(SHORT, leaky_scaler())
-    trainer.fit(LeakyVecEnv(), UPDATE)
+    trainer.fit(Forgetful(LeakyVecEnv()), UPDATE)
     trainer.save(tmp_path / "checkpoint")
     hashes = []
     for _ in range(2):
-        again, env = SB3Trainer(SHORT, leaky_scaler()), LeakyVecEnv()
+        again, env = SB3Trainer(SHORT, leaky_scaler()), Forgetful(LeakyVecEnv())
         again.resume(tmp_path / "checkpoint", env)
-        np.random.random(7)  # noqa: NPY002 - somebody draws in between
         hashes.append(weights_hash(again.fit(env, 3 * UPDATE)))
     assert hashes[0] == hashes[1]
 
@@ -164,11 +233,11 @@ def test_two_resumptions_go_on_alike_whatever_happened_between(tmp_path: Path) -
 def test_a_damaged_checkpoint_is_refused(tmp_path: Path) -> None:
     trainer = SB3Trainer(SHORT, leaky_scaler())
     trainer.fit(LeakyVecEnv(), UPDATE)
-    weights = trainer.save(tmp_path / "checkpoint") / "weights.pt"
+    weights = trainer.save(tmp_path / "checkpoint") / "training.pt"
     broken = bytearray(weights.read_bytes())
     broken[len(broken) // 2] ^= 1
     weights.write_bytes(broken)
-    with pytest.raises(SealError, match=r"weights\.pt differs"):
+    with pytest.raises(SealError, match=r"training\.pt differs"):
         SB3Trainer(SHORT, leaky_scaler()).resume(tmp_path / "checkpoint", LeakyVecEnv())
 
 
@@ -178,7 +247,7 @@ def test_a_checkpoint_of_other_scaling_config_or_action_is_refused(tmp_path: Pat
     trainer.save(tmp_path / "c")
     with pytest.raises(TrainingError, match="has scaler"):
         SB3Trainer(SHORT, Scaler.identity(4)).resume(tmp_path / "c", LeakyVecEnv())
-    with pytest.raises(TrainingError, match="has config"):
+    with pytest.raises(TrainingError, match=r"has config\.epochs 2, not 6"):
         SB3Trainer(LEARNING, leaky_scaler()).resume(tmp_path / "c", LeakyVecEnv())
     with pytest.raises(TrainingError, match="has action"):
         SB3Trainer(SHORT, leaky_scaler()).resume(tmp_path / "c", LeakyVecEnv(action=spaces.Discrete(3)))
@@ -193,7 +262,7 @@ def test_a_nan_in_an_observation_stops_the_training_with_its_place() -> None:
 
 def test_a_loss_that_is_no_number_stops_the_training_and_says_where() -> None:
     config = PPOConfig(**{**vars_of(SHORT), "learning_rate": 1e30})
-    with pytest.raises(TrainingError, match=rf"the loss became .* after step ({UPDATE}|{2 * UPDATE})"):
+    with pytest.raises(TrainingError, match=rf"became .* in epoch \d of the update at step ({UPDATE}|{2 * UPDATE})"):
         SB3Trainer(config, leaky_scaler()).fit(LeakyVecEnv(), 3 * UPDATE)
 
 

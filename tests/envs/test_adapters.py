@@ -1,6 +1,8 @@
 """The batch environment in the trainers' shapes: what they store is what the env returned."""
 
 import hashlib
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -8,11 +10,12 @@ import pytest
 from stable_baselines3 import PPO
 from stable_baselines3.common.env_checker import check_env
 
-from wavetank.agents.policy import PPOConfig
+from wavetank.agents.keys import PPOConfig
 from wavetank.agents.sb3 import SB3Trainer
 from wavetank.agents.scaling import Scaler
 from wavetank.envs.adapters import SB3VecEnv, rllib_creator
 from wavetank.envs.batch import BatchTradingEnv
+from wavetank.envs.observation import ObservationSpec
 from wavetank.envs.trading import TradingEnv
 from wavetank.market.bars import Bars
 
@@ -80,6 +83,53 @@ def test_rllibs_runners_are_seeded_by_worker_whatever_they_pass(bars: Bars) -> N
     seen, _ = create(Config(num_envs=3)).reset(seed=7)
     wanted, _ = BatchTradingEnv(bars, 3, episode_bars=50).reset(seed=1002)
     assert seen.tobytes() == wanted.tobytes()
+
+
+@pytest.mark.parametrize("changes", [{}, {"encoder": "conv", "conv_channels": (4,), "conv_kernel": 3}, {"lstm": 4}])
+def test_a_window_of_bars_is_trained_on_and_resumed_to_the_last_bit(
+    bars: Bars, tmp_path: Path, changes: dict[str, Any]
+) -> None:
+    spec = replace(ObservationSpec.load("spine"), window=6)
+    keys = PPOConfig(rollout=8, minibatch=32, epochs=2, hidden=(8,), seed=3, **changes)
+
+    def env() -> SB3VecEnv:
+        return SB3VecEnv(BatchTradingEnv(bars, ENVS, episode_bars=21, observation=spec, copy=False), base_seed=4)
+
+    scaler = Scaler.identity(spec.width)
+    wanted = _digest(SB3Trainer(keys, scaler).fit(env(), 6 * 64).state_dict())
+    trainer, again, its = SB3Trainer(keys, scaler), SB3Trainer(keys, scaler), env()
+    trainer.fit(env(), 3 * 64)
+    again.resume(trainer.save(tmp_path / "checkpoint"), its)
+    network = again.fit(its, 6 * 64)
+    assert _digest(network.state_dict()) == wanted
+    assert network.shape == (6, spec.width)
+
+
+def test_a_state_of_other_episodes_is_refused_and_touches_nothing(bars: Bars) -> None:
+    few, many = (BatchTradingEnv(bars, count, episode_bars=30) for count in (ENVS, 2 * ENVS))
+    few.reset(seed=1)
+    many.reset(seed=1)
+    before = few.state()
+    with pytest.raises(ValueError, match="the state's money does not fit these episodes"):
+        few.set_state(many.state())
+    assert all(np.array_equal(array, before[name]) for name, array in few.state().items())
+
+
+@pytest.mark.parametrize("keywords", [{}, {"vary_costs": 2.0}, {"autoreset": "NEXT_STEP"}, {"actions": "discrete:5"}])
+def test_episodes_are_taken_up_where_they_were_put_aside(bars: Bars, keywords: dict[str, Any]) -> None:
+    """Another env, made alike and somewhere else by now, walks on as the first would have."""
+    first, second = (BatchTradingEnv(bars, ENVS, episode_bars=17, **keywords) for _ in range(2))
+    first.reset(seed=5)
+    second.reset(seed=99)
+    first.action_space.seed(1)
+    actions = [first.action_space.sample() for _ in range(60)]
+    for action in actions[:25]:
+        first.step(action)
+        second.step(action)
+    second.set_state(first.state())
+    for action in actions[25:]:
+        for ours, theirs in zip(first.step(action)[:4], second.step(action)[:4], strict=True):
+            assert np.array_equal(ours, theirs)
 
 
 def _vec(bars: Bars, copy: bool, buffers: int = 2) -> SB3VecEnv:

@@ -195,3 +195,18 @@ def test_wrong_calls_cost_one_sentence() -> None:
         env.reset(options={"start": 3})
     with pytest.raises(ValueError, match="reset has no option begin; it has reset_mask, start"):
         env.reset(options={"begin": 70})
+
+
+@pytest.mark.parametrize("autoreset", MODES)
+def test_portfolios_are_taken_up_where_they_were_put_aside(autoreset: str) -> None:
+    first, second = (BatchPortfolioEnv(HOLES, COUNT, autoreset=autoreset, **KEYWORDS) for _ in range(2))
+    first.reset(seed=5)
+    second.reset(seed=99)
+    targets = draw_targets(np.random.default_rng(7), 120, COUNT, len(HOLES))
+    for target in targets[:50]:
+        first.step(target)
+        second.step(target)
+    second.set_state(first.state())
+    for target in targets[50:]:
+        for ours, theirs in zip(first.step(target)[:4], second.step(target)[:4], strict=True):
+            assert np.array_equal(ours, theirs)
