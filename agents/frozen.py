@@ -4,50 +4,45 @@ Refuses a folder in which anything is off, naming it. Knows neither torch nor ho
 clock: whoever loads says what time it is.
 """
 
-import json
 import math
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnxruntime
 from numpy.typing import NDArray
-from onnxruntime.capi.onnxruntime_pybind11_state import (
-    Fail,
-    InvalidArgument,
-    InvalidGraph,
-    InvalidProtobuf,
-    NotImplemented,
-)
 
+from .graph import Flags, Floats, Graph, GraphError, not_finite
+from .manifest import GOLDEN, GRAPH, PassportError, check_graph, expiry_of, golden_rows, read_manifest
 from .policy import Decision
-from .seal import SealError, check_seal, file_digest
 
-FORMAT = 1
-GRAPH, GOLDEN, MANIFEST = "policy.onnx", "golden.npz", "manifest.json"
-UNREADABLE = (Fail, InvalidArgument, InvalidGraph, InvalidProtobuf, NotImplemented)
-INPUT, OUTPUTS = "obs", ("action", "confidence", "value")
+__all__ = ["FrozenPolicy", "PassportError"]
+
 TOLERANCE = 1e-5  # another CPU may differ in the last bits of an action
-
-
-class PassportError(ValueError):
-    """A passport is refused; the sentence names what differs."""
+PROBE_SIZES = (2, 3, 7, 16, 40)
 
 
 class FrozenPolicy:
-    """A frozen policy behind the `Policy` protocol; one thread at a time (it reuses its own input buffer).
+    """A frozen policy behind the `Policy` protocol; one thread at a time (it reuses its own input buffers).
+
+    `shape` is that of one observation, (columns,) or (bars, columns); `width` the number of columns; `state_size` the
+    numbers that a recurrent policy keeps from one observation to the next, 0 where it keeps none.
 
     >>> FrozenPolicy.load("runs/7/passport").act(observations)  # doctest: +SKIP
     """
 
     def __init__(self, graph: bytes, folder: Path | None = None, manifest: dict[str, Any] | None = None) -> None:
         self.folder, self.manifest = folder, manifest or {}
-        self._session = _session(graph)
-        self.width = _check_io(self._session)
-        self._single = _Single(self._session, self.width)
-        self._single_shapes = ((1, self.width), (self.width,))
-        self._batches_like_rows = self._agrees(_probe_rows(self.width))
+        try:
+            self._graph = Graph(graph)
+        except GraphError as error:
+            raise PassportError(f"{GRAPH} {error}") from error
+        self._row = self._graph.row
+        self.shape, self.state_size = self._graph.shape, self._graph.state_size
+        self.width = self.shape[-1]
+        self._one_row = (self.shape, (1, *self.shape))
+        self._one_state = ((self.state_size,), (1, self.state_size))
+        self._batches_like_rows = self._agrees()
 
     @classmethod
     def load(
@@ -59,17 +54,12 @@ class FrozenPolicy:
         not answered as recorded, `now` (UTC) is past `expires_at`, or a wanted signature is not `public_key`'s.
         """
         folder = Path(folder)
-        try:
-            check_seal(folder, public_key)
-        except SealError as error:
-            raise PassportError(f"passport {error}") from error
-        manifest = _manifest(folder)
-        _check_expiry(folder, manifest, now)
+        manifest = read_manifest(folder, now=now, public_key=public_key)
         try:
             policy = cls((folder / GRAPH).read_bytes(), folder, manifest)
         except PassportError as error:
             raise PassportError(f"passport {folder}: {error}") from error
-        _check_manifest(folder, manifest, policy.width)
+        check_graph(folder, manifest, policy.shape, policy._graph.facts())
         policy._replay(folder)
         return policy
 
@@ -81,50 +71,80 @@ class FrozenPolicy:
     @property
     def expires_at(self) -> datetime | None:
         """When the passport ends (UTC), if it does."""
-        told = self.manifest.get("expires_at")
-        return None if told is None else _instant(told)
+        return expiry_of(self.manifest)
 
-    def act(
-        self,
-        observations: NDArray[np.float32],
-        state: NDArray[np.float32] | None = None,
-        starts: NDArray[np.bool_] | None = None,
-    ) -> Decision:
-        """Decide on observations (n, width) or (width,) float32; n rows are answered like n single calls, bit for bit.
+    def facts(self) -> dict[str, Any]:
+        """The graph's inputs and outputs, as a manifest holds them."""
+        return self._graph.facts()
 
-        Raises ValueError if a number is not finite, the width is another, or a state is given to a stateless policy.
+    def act(self, observations: Floats, state: Floats | None = None, starts: Flags | None = None) -> Decision:
+        """Decide on observations (n, *shape) or *shape float32; n rows are answered like n single calls, bit for bit.
+
+        A recurrent policy goes on from `state` (n, state_size), which its last Decision gave; a row whose `starts` is
+        true begins anew whatever its state, and without a state every row does. A stateless one heeds no `starts`.
+
+        Raises ValueError if a number is not finite, a shape is another, or a state is given to a stateless policy.
         """
-        if state is not None:
-            raise ValueError("this policy keeps no state, and was given one")
-        if observations.shape in self._single_shapes:
-            return self._single.run(observations)
-        if observations.ndim != 2 or observations.shape[1] != self.width or len(observations) == 0:
-            raise ValueError(f"observations of shape {observations.shape} do not fit a policy of {self.width} columns")
+        if observations.shape in self._one_row:
+            if self.state_size == 0 and state is None:
+                return self._row.act(observations)
+            return self._step(observations, state, starts)
+        if observations.shape[1:] != self.shape or len(observations) == 0:
+            raise ValueError(f"observations of shape {observations.shape} do not fit a policy of {self._form()}")
         if not np.isfinite(observations).all():
-            raise ValueError(_not_finite(observations))
+            raise ValueError(not_finite("observation", observations))
         rows = np.ascontiguousarray(observations, dtype=np.float32)
-        return self._batch(rows) if self._batches_like_rows else self._rows(rows)
+        kept, begins = self._memory(len(rows), state, starts)
+        return self._graph.batch(rows, kept, begins) if self._batches_like_rows else self._singly(rows, kept, begins)
 
-    def _batch(self, rows: NDArray[np.float32]) -> Decision:
-        return Decision(*self._session.run(OUTPUTS, {INPUT: rows}))
+    def _step(self, observation: Floats, state: Floats | None, starts: Flags | None) -> Decision:
+        if state is not None and (self.state_size == 0 or state.shape not in self._one_state):
+            raise ValueError(self._no_such_state(state, 1))
+        if starts is not None and np.shape(starts) != (1,):
+            raise ValueError(f"starts of shape {np.shape(starts)} do not fit 1 observation")
+        return self._row.step(observation, state, starts is not None and bool(starts[0]))
 
-    def _rows(self, rows: NDArray[np.float32]) -> Decision:
-        singles = [self._single.run(row)[:3] for row in rows]
-        return Decision(*(np.concatenate(parts) for parts in zip(*singles, strict=True)))
+    def _memory(self, n: int, state: Floats | None, starts: Flags | None) -> tuple[Floats | None, Flags | None]:
+        """State and starts of n rows as the graph takes them; (None, None) for a stateless policy."""
+        if state is not None and (self.state_size == 0 or state.shape != (n, self.state_size)):
+            raise ValueError(self._no_such_state(state, n))
+        if self.state_size == 0:
+            return None, None
+        if state is None:
+            return np.zeros((n, self.state_size), np.float32), np.ones(n, np.bool_)
+        if starts is not None and np.shape(starts) != (n,):
+            raise ValueError(f"starts of shape {np.shape(starts)} do not fit {n} observations")
+        if not np.isfinite(state).all():
+            raise ValueError(not_finite("state", state))
+        begins = np.zeros(n, np.bool_) if starts is None else np.ascontiguousarray(starts, np.bool_)
+        return np.ascontiguousarray(state, np.float32), begins
 
-    def _agrees(self, rows: NDArray[np.float32]) -> bool:
+    def _singly(self, rows: Floats, state: Floats | None, starts: Flags | None) -> Decision:
+        if state is None or starts is None:
+            answers = [self._row.act(row) for row in rows]
+        else:
+            answers = [self._row.step(*each) for each in zip(rows, state, starts.tolist(), strict=True)]
+        return Decision(*(np.concatenate(parts) for parts in zip(*map(_parts, answers), strict=True)))
+
+    def _agrees(self) -> bool:
         """Does the matrix product of this machine answer a batch as it answers its rows? If not, rows run singly."""
-        wanted = self._rows(rows)
-        for size in (2, 3, 7, 16, len(rows)):
-            got = self._batch(rows[:size])
-            if not all(np.array_equal(a, b[:size]) for a, b in zip(got[:3], wanted[:3], strict=True)):
+        rows = _probe(PROBE_SIZES[-1], *self.shape)
+        state = _probe(len(rows), self.state_size) if self.state_size else None
+        starts = np.arange(len(rows)) % 3 == 0 if self.state_size else None
+        wanted = _parts(self._singly(rows, state, starts))
+        for n in PROBE_SIZES:
+            kept, begins = None if state is None else state[:n], None if starts is None else starts[:n]
+            got = _parts(self._graph.batch(rows[:n], kept, begins))
+            if not all(np.array_equal(a, b[:n]) for a, b in zip(got, wanted, strict=True)):
                 return False
         return True
 
     def _replay(self, folder: Path) -> None:
-        golden = _golden(folder)
-        columns, wanted = golden["columns"], golden["action"]
-        got = self.act(columns).action
+        """Answer the golden rows in sequence, the first as a start, and compare."""
+        columns, wanted = golden_rows(folder)
+        if columns.shape[1:] != self.shape or len(columns) == 0:
+            raise PassportError(f"passport {folder}: {GOLDEN} has columns {columns.shape}, not those of {self._form()}")
+        got = self.act(columns).action if self.state_size == 0 else self._in_sequence(columns)
         if got.shape != wanted.shape:
             raise PassportError(f"passport {folder}: {GOLDEN} has actions {wanted.shape}, the graph gives {got.shape}")
         worst = float(np.abs(got - wanted).max())
@@ -135,104 +155,29 @@ class FrozenPolicy:
                 f"and was {wanted[row, 0]:.7g} when exported"
             )
 
+    def _in_sequence(self, columns: Floats) -> Floats:
+        state, actions = None, []
+        for observation in columns:
+            decision = self.act(observation, state)
+            state = decision.state
+            actions.append(decision.action)
+        return np.concatenate(actions)
 
-class _Single:
-    """One row through bound buffers: about a third less time than `session.run`."""
+    def _form(self) -> str:
+        bars = f"{self.shape[0]} bars of " if len(self.shape) == 2 else ""
+        return f"{bars}{self.width} columns"
 
-    def __init__(self, session: Any, width: int) -> None:
-        self._session, self._binding = session, session.io_binding()
-        self._row = np.zeros((1, width), np.float32)
-        self._finite = np.zeros((1, width), np.bool_)
-        self._outputs = (np.zeros((1, 1), np.float32), np.zeros(1, np.float32), np.zeros(1, np.float32))
-        self._values = [onnxruntime.OrtValue.ortvalue_from_numpy(array) for array in (self._row, *self._outputs)]
-        self._binding.bind_ortvalue_input(INPUT, self._values[0])
-        for name, value in zip(OUTPUTS, self._values[1:], strict=True):
-            self._binding.bind_ortvalue_output(name, value)
-
-    def run(self, row: NDArray[np.float32]) -> Decision:
-        self._row[:] = row
-        np.isfinite(self._row, self._finite)
-        if b"\0" in self._finite.tobytes():  # a microsecond less than .all()
-            raise ValueError(_not_finite(self._row))
-        self._session.run_with_iobinding(self._binding)
-        action, confidence, value = self._outputs
-        return Decision(action.copy(), confidence.copy(), value.copy())
+    def _no_such_state(self, state: Floats, n: int) -> str:
+        if self.state_size == 0:
+            return "this policy keeps no state, and was given one"
+        return f"a state of shape {state.shape} does not fit a policy that keeps ({n}, {self.state_size})"
 
 
-def _session(graph: bytes) -> Any:
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = options.inter_op_num_threads = 1
-    options.log_severity_level = 3
-    try:
-        return onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
-    except UNREADABLE as error:
-        raise PassportError(f"{GRAPH} cannot be read: {error}") from error
+def _parts(decision: Decision) -> list[NDArray[np.float32]]:
+    return [part for part in decision if part is not None]
 
 
-def _check_io(session: Any) -> int:
-    inputs = {node.name: node.shape for node in session.get_inputs()}
-    outputs = tuple(node.name for node in session.get_outputs())
-    if list(inputs) != [INPUT] or outputs != OUTPUTS:
-        raise PassportError(f"{GRAPH} maps {list(inputs)} to {list(outputs)}, not {[INPUT]} to {list(OUTPUTS)}")
-    shape = inputs[INPUT]
-    if len(shape) != 2 or not isinstance(shape[1], int):
-        raise PassportError(f"{GRAPH} takes {INPUT} of shape {shape}, not (batch, width)")
-    return shape[1]
-
-
-def _manifest(folder: Path) -> dict[str, Any]:
-    try:
-        manifest = json.loads((folder / MANIFEST).read_text())
-    except (OSError, ValueError) as error:
-        raise PassportError(f"passport {folder}: {MANIFEST} cannot be read: {error}") from error
-    form = manifest.get("format") if isinstance(manifest, dict) else None
-    if form != FORMAT:
-        raise PassportError(f"passport {folder} has format {form}, this installation reads {FORMAT}")
-    return dict(manifest)
-
-
-def _check_expiry(folder: Path, manifest: dict[str, Any], now: datetime | None) -> None:
-    told = manifest.get("expires_at")
-    if told is None:
-        return
-    ends = _instant(told)
-    if now is not None and now >= ends:
-        raise PassportError(f"passport {folder} expired at {ends.isoformat()}")
-
-
-def _check_manifest(folder: Path, manifest: dict[str, Any], width: int) -> None:
-    told = manifest.get("graph", {}).get("sha256")
-    if told != file_digest(folder / GRAPH):
-        raise PassportError(f"passport {folder}: {MANIFEST} names another graph than {GRAPH}")
-    columns = manifest.get("observation", {}).get("columns", [])
-    if len(columns) != width:
-        raise PassportError(f"passport {folder}: {MANIFEST} lists {len(columns)} columns, {GRAPH} takes {width}")
-
-
-def _golden(folder: Path) -> dict[str, NDArray[np.float32]]:
-    try:
-        with np.load(folder / GOLDEN, allow_pickle=False) as file:
-            return {name: file[name] for name in ("columns", "action")}
-    except (OSError, ValueError, KeyError) as error:
-        raise PassportError(f"passport {folder}: {GOLDEN} cannot be read: {error}") from error
-
-
-def _instant(told: str) -> datetime:
-    try:
-        instant = datetime.fromisoformat(told)
-    except (TypeError, ValueError) as error:
-        raise PassportError(f"expires_at {told!r} is not an ISO date") from error
-    if instant.tzinfo is None:
-        raise PassportError(f"expires_at {told!r} names no time zone")
-    return instant
-
-
-def _probe_rows(width: int) -> NDArray[np.float32]:
-    """Forty rows that differ in sign and size, the same at every load."""
-    grid = np.arange(40 * width, dtype=np.float64).reshape(40, width)
+def _probe(n: int, *shape: int) -> Floats:
+    """n rows that differ in sign and size, the same at every load."""
+    grid = np.arange(n * math.prod(shape), dtype=np.float64).reshape(n, *shape)
     return (3.0 * np.sin(grid * 0.7 + math.pi / 5)).astype(np.float32)
-
-
-def _not_finite(observations: NDArray[np.float32]) -> str:
-    row, column = np.argwhere(~np.isfinite(observations))[0]
-    return f"observation {row}, column {column} is {observations[row, column]}"

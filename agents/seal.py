@@ -49,8 +49,15 @@ def whole_folder(target: Path, replace: bool = False) -> Iterator[Path]:
 
 
 def file_digests(folder: Path) -> dict[str, str]:
-    """sha256 of every file of the folder but the seal and the signature, by relative name, sorted."""
-    names = sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if not path.is_dir())
+    """sha256 of every file of the folder but the seal and the signature, by relative name, sorted.
+
+    Raises SealError where something is a link, for what it leads to would not be sealed.
+    """
+    found = sorted(folder.rglob("*"))
+    link = next((path for path in found if path.is_symlink()), None)
+    if link is not None:
+        raise SealError(f"{folder}: {link.relative_to(folder)} is a link; a sealed folder holds plain files alone")
+    names = sorted(str(path.relative_to(folder)) for path in found if not path.is_dir())
     return {name: file_digest(folder / name) for name in names if name not in (SEAL, SIGNATURE)}
 
 
@@ -61,10 +68,20 @@ def file_digest(path: Path) -> str:
 
 def write_seal(folder: Path, signing_key: bytes | None = None) -> None:
     """Seal the folder as it stands; with a raw 32-byte Ed25519 key, sign the seal as well."""
-    seal = _text(file_digests(folder)).encode()
-    (folder / SEAL).write_bytes(seal)
+    (folder / SEAL).write_bytes(_text(file_digests(folder)).encode())
     if signing_key is not None:
-        (folder / SIGNATURE).write_bytes(_signature(seal, signing_key))
+        sign_seal(folder, signing_key)
+
+
+def sign_seal(folder: Path, signing_key: bytes) -> None:
+    """Sign the seal that is there; another signature gives way."""
+    (folder / SIGNATURE).write_bytes(_signature((folder / SEAL).read_bytes(), signing_key))
+
+
+def signer_of(folder: Path) -> str | None:
+    """The public key, in hex, that a signature names; None where there is none. To be believed after `check_seal`."""
+    path = folder / SIGNATURE
+    return str(json.loads(path.read_bytes())["public_key"]) if path.exists() else None
 
 
 def check_seal(folder: Path, public_key: bytes | None = None) -> None:

@@ -16,9 +16,9 @@ import numpy as np
 import torch
 from market_data import hourly_bars
 from measure import Figure, report
-from torch import nn
 
-from wavetank.agents.networks import PolicyNetwork, ScalerLayer, tower
+from wavetank.agents.keys import PPOConfig
+from wavetank.agents.networks import ActorCritic, PolicyNetwork
 from wavetank.agents.scaling import Scaler
 from wavetank.envs.features import feature_matrix
 from wavetank.envs.observation import ObservationSpec
@@ -45,14 +45,8 @@ def passport(folder: Path, bars: Bars) -> Path:
     terrain = Terrain(spec, Instrument(), Costs(), limits, "1h")
     rows = feature_matrix(bars, spec.market)
     scaler = Scaler.fit(rows[np.isfinite(rows).all(axis=1)])
-    network = PolicyNetwork(
-        ScalerLayer(scaler),
-        tower(spec.width, (64, 64), "tanh"),
-        nn.Linear(64, 1),
-        tower(spec.width, (64, 64), "tanh"),
-        nn.Linear(64, 1),
-        log_std=torch.zeros(1),
-    )
+    keys = PPOConfig(hidden=(64, 64), orthogonal=False)  # torch's own first weights, which want something
+    network = PolicyNetwork(ActorCritic(scaler, spec.shape, keys, 1, discrete=False))
     made = datetime(2025, 1, 1, tzinfo=UTC)
     return export_passport(network, folder, terrain, bars, name="latency", created_at=made, training={})
 

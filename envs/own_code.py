@@ -1,33 +1,37 @@
-"""A user's own feature code in a passport: written at export, file by file, and brought along when it is loaded.
+"""A user's own code in a passport: written at export, file by file, and brought along when it is loaded.
 
-Where the package is not installed, the passport's copy is imported; where it is, it must be the same, byte for byte.
-The seal has been checked before: nothing is imported from a passport that is not what it was.
+Columns: where the package is not installed, the passport's copy is imported; where it is, it must be the same, byte for
+byte. Reward parts lie apart, as provenance: nothing that trades runs them. The seal has been checked before: nothing is
+imported from a passport that is not what it was.
 """
 
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from ..agents.frozen import PassportError
+from ..agents.seal import file_digests
 from .addresses import own_digests, own_sources
 from .observation import ObservationSpec
 
-FOLDER = "own"
+FOLDER, REWARDS_FOLDER = "own", "rewards"
 
 
 def write_own(draft: Path, spec: ObservationSpec) -> dict[str, str]:
     """Put the sources of a spec's own columns into a passport's draft; sha256 by place, as the manifest holds them."""
-    for place, source in own_sources(spec.market).items():
-        path = draft / FOLDER / place
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(source)
-    return own_digests(spec.market)
+    return _write(draft / FOLDER, spec.market)
+
+
+def write_rewards(draft: Path, weights: Mapping[str, float]) -> dict[str, Any]:
+    """The same of a reward's own parts; its weights by name beside the hashes."""
+    return {"weights": dict(weights), "own": _write(draft / REWARDS_FOLDER, tuple(weights))}
 
 
 def bring_own(folder: Path, manifest: dict[str, Any]) -> None:
     """Make the own columns of a passport importable; PassportError naming the file where this installation differs."""
+    _check_rewards(folder, (manifest.get("rewards") or {}).get("own", {}))
     told: dict[str, str] = manifest.get("features", {}).get("own", {})
     if not told:
         return
@@ -42,6 +46,22 @@ def bring_own(folder: Path, manifest: dict[str, Any]) -> None:
     for place in sorted(told.keys() | found.keys()):
         if told.get(place) != found.get(place):
             raise PassportError(f"passport {folder}: {place} is not the code that its columns were trained with")
+
+
+def _write(folder: Path, names: Iterable[str]) -> dict[str, str]:
+    names = tuple(names)
+    for place, source in own_sources(names).items():
+        path = folder / place
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(source)
+    return own_digests(names)
+
+
+def _check_rewards(folder: Path, told: dict[str, str]) -> None:
+    found = file_digests(folder / REWARDS_FOLDER)
+    for place in sorted(told.keys() | found.keys()):
+        if told.get(place) != found.get(place):
+            raise PassportError(f"passport {folder}: {REWARDS_FOLDER}/{place} is not what its manifest says")
 
 
 def _is_absent(package: str, places: Iterable[str]) -> bool:

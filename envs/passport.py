@@ -5,14 +5,18 @@ interval. Whoever evaluates, storms or trades a policy begins here. Reads no clo
 """
 
 import logging
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from ..agents.frozen import GOLDEN, GRAPH, FrozenPolicy, PassportError
+from ..agents.frozen import FrozenPolicy, PassportError
+from ..agents.manifest import GOLDEN, GRAPH, REFERENCE, STAGES, check_stages, write_manifest
+from ..agents.reference import read_reference, reference_of
 from ..agents.seal import whole_folder
 from ..market.bars import INTERVALS, Bars
 from ..market.contract import terms_of
@@ -25,14 +29,13 @@ from .desk import Desk
 from .features import code_digest, feature_matrix
 from .golden import Golden, record_golden, replay_golden
 from .observation import ObservationSpec
-from .own_code import bring_own, write_own
+from .own_code import bring_own, write_own, write_rewards
 from .past import Past, Tabled
 from .remembrance import Remembrance
 
 if TYPE_CHECKING:
-    from ..agents.networks import PolicyNetwork
+    from ..agents.export import Network
 
-STAGES = ("paper",)  # where a freshly exported policy may run; promotion may allow more
 log = logging.getLogger(__name__)
 
 
@@ -99,7 +102,7 @@ class Passport:
 
 
 def export_passport(
-    network: "PolicyNetwork",
+    network: "Network",
     folder: str | Path,
     terrain: Terrain,
     bars: Bars,
@@ -107,6 +110,7 @@ def export_passport(
     name: str,
     created_at: datetime,
     training: dict[str, Any],
+    rewards: Mapping[str, float] | None = None,
     origin: dict[str, Any] | None = None,
     evidence: dict[str, Any] | None = None,
     memory: Remembrance | None = None,
@@ -117,38 +121,41 @@ def export_passport(
 ) -> Path:
     """Write a sealed passport, whole or not at all. `bars` are the training slice: golden bars and reference columns.
 
-    `training` says what it learnt from, `origin` holds git commit and lock hash. A policy with memory columns needs
-    `past`, the table they came from, and `memory`, which travels with it.
+    `training` says what it learnt from, `rewards` (weights by part) what for; `origin` holds git commit and lock hash.
+    A policy with memory columns needs `past`, the table they came from, and `memory`, which travels with it.
     """
-    from ..agents.export import export_graph, graph_facts, reference_of, seal  # torch, needed to export only
+    from ..agents.export import export_graph, graph_facts  # torch, needed to export only
 
+    spec = terrain.spec
     if bars.interval != terrain.interval:
         raise ValueError(f"the bars are {bars.interval}, the policy lives at {terrain.interval}")
-    if bool(terrain.spec.memory) != (memory is not None):
-        raise ValueError(
-            f"observation {terrain.spec.name} has {len(terrain.spec.memory)} memory columns: memory differs"
-        )
+    if not bool(spec.memory) == (memory is not None) == (past is not None):
+        raise ValueError(f"observation {spec.name} has {len(spec.memory)} memory columns: memory differs")
+    check_stages(stages)
     with whole_folder(Path(folder)) as draft:
-        export_graph(network, draft / GRAPH, terrain.spec.width)
+        export_graph(network, draft / GRAPH, spec.width)
         policy = FrozenPolicy.from_graph(draft / GRAPH)
-        golden = record_golden(policy, bars, terrain.spec, terrain.terms, terrain.action, past)
+        if policy.shape != spec.shape:
+            raise ValueError(f"the network takes {policy.shape}, observation {spec.name} shows {spec.shape}")
+        golden = record_golden(policy, bars, spec, terrain.terms, terrain.action, past)
         np.savez(draft / GOLDEN, **golden.arrays())  # type: ignore[arg-type]  # numpy types savez too narrowly
-        rows = feature_matrix(bars, terrain.spec.market)
-        np.savez(draft / "reference.npz", **reference_of(rows[np.isfinite(rows).all(axis=1)]))  # type: ignore[arg-type]  # as above
+        reference = reference_of(_fitted_rows(bars, spec, past), (*spec.market, *spec.memory))
+        np.savez(draft / REFERENCE, **reference)  # type: ignore[arg-type]  # as above
         manifest = {
             "name": name,
             "created_at": created_at.isoformat(),
             "expires_at": None if expires_at is None else expires_at.isoformat(),
             "stages": list(stages),
             "graph": graph_facts(draft / GRAPH),
-            "features": {"digest": code_digest(), "own": write_own(draft, terrain.spec)},
+            "features": {"digest": code_digest(), "own": write_own(draft, spec)},
             "training": training,
+            "rewards": None if rewards is None else write_rewards(draft, rewards),
             "memory": None if memory is None else memory.write(draft, bars),
             "evidence": evidence,
             **(origin or {}),
             **terrain.to_json(),
         }
-        seal(draft, manifest, signing_key)
+        write_manifest(draft, manifest, signing_key)
     return Path(folder)
 
 
@@ -158,20 +165,35 @@ def load_passport(folder: str | Path, *, now: datetime | None = None, public_key
     Raises PassportError in one sentence that names what differs.
     """
     policy = FrozenPolicy.load(folder, now=now, public_key=public_key)
-    manifest = policy.manifest
-    bring_own(Path(folder), manifest)
+    manifest, folder = policy.manifest, Path(folder)
+    bring_own(folder, manifest)
     try:
-        terrain = Terrain.from_json(manifest)
+        terrain, stages = Terrain.from_json(manifest), manifest["stages"]
+        read_reference(folder / REFERENCE, (*terrain.spec.market, *terrain.spec.memory))
     except (KeyError, TypeError, ValueError) as error:
-        raise PassportError(f"passport {folder}: its manifest does not describe a terrain ({error})") from error
+        raise PassportError(f"passport {folder}: {_whole(error)}") from error
+    if not isinstance(stages, list):
+        raise PassportError(f"passport {folder}: its stages are {stages!r}, not a list")
     if terrain.spec.digest != manifest["observation"].get("digest"):
         raise PassportError(f"passport {folder}: its observation is not the one that its digest names")
     if manifest.get("features", {}).get("digest") != code_digest():
         log.warning("passport %s was made by other feature code; its golden bars decide", folder)
-    difference = replay_golden(_golden(Path(folder), terrain.interval), terrain.spec, terrain.terms, terrain.action)
+    difference = replay_golden(_golden(folder, terrain.interval), terrain.spec, terrain.terms, terrain.action)
     if difference is not None:
         raise PassportError(f"passport {folder}: {difference}")
-    return Passport(policy, terrain, _memory(Path(folder), terrain, manifest.get("memory")))
+    return Passport(policy, terrain, _memory(folder, terrain, manifest.get("memory")))
+
+
+def _fitted_rows(bars: Bars, spec: ObservationSpec, past: Tabled | None) -> NDArray[np.float32]:
+    """(T, market + memory) float32 of the warm bars: what a policy's scaler was fitted on, and drift is told from."""
+    rows = feature_matrix(bars, spec.market)
+    if past is not None:
+        rows = np.hstack([rows, past.matrix_for(bars)])
+    return rows[np.isfinite(rows).all(axis=1)]
+
+
+def _whole(error: Exception) -> str:
+    return f"its manifest has no {error}" if isinstance(error, KeyError) else str(error)
 
 
 def _memory(folder: Path, terrain: Terrain, told: dict[str, Any] | None) -> Remembrance | None:

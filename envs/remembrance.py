@@ -13,6 +13,7 @@ from ..memory.archive import Archive
 from ..memory.edge import EdgeMemory
 from ..memory.embed import Embedder
 from ..memory.moments import PastError, moments_of
+from ..memory.recall import embargo_ms
 from ..memory.store import ingest
 from .past import Live
 
@@ -45,13 +46,14 @@ class Remembrance:
         return {**self.to_json(), "archive": _facts(archive)}
 
     def to_json(self) -> dict[str, Any]:
-        """The terms, as a manifest and a run's record hold them."""
+        """The terms, as a manifest and a run's record hold them; `horizon` and `embargo` in bars."""
         return {
             "embedder": self.embedder.digest,
             "symbol": self.symbol,
             "interval": self.interval,
             "neighbours": self.neighbours,
             "horizon": self.horizon,
+            "embargo": embargo_ms(self.embedder, 1, self.horizon, None),
             "mode": "exact",
         }
 

@@ -31,6 +31,7 @@ class Denial(StrEnum):
     OBSERVATION_NOT_FINITE = "observation_not_finite"
     ACTION_NOT_FINITE = "action_not_finite"
     ACTION_OUT_OF_RANGE = "action_out_of_range"
+    STATE_NOT_FINITE = "state_not_finite"
     EQUITY_NOT_FINITE = "equity_not_finite"
     LIQUIDATED = "liquidated"
     KILLED = "killed"
@@ -46,6 +47,7 @@ MEANINGS = {
     Denial.OBSERVATION_NOT_FINITE: ("no order, then HALTED", "a column of the observation is NaN or infinite"),
     Denial.ACTION_NOT_FINITE: ("no order, then HALTED", "the policy's action is NaN or infinite"),
     Denial.ACTION_OUT_OF_RANGE: ("no order, then HALTED", "the policy's action is none that its action space holds"),
+    Denial.STATE_NOT_FINITE: ("no order, then HALTED", "what the policy remembers is NaN or infinite"),
     Denial.EQUITY_NOT_FINITE: ("no order, then HALTED", "the account's equity is NaN or infinite"),
     Denial.LIQUIDATED: ("HALTED", "the venue has liquidated the position, or nothing is left"),
     Denial.KILLED: ("HALTED", "a person has used the kill switch"),
@@ -126,6 +128,13 @@ class Gates:
         except ValueError:
             self.halt(Denial.ACTION_OUT_OF_RANGE)
             return 0.0, Denial.ACTION_OUT_OF_RANGE
+
+    def check_state(self, state: NDArray[np.float32] | None) -> Denial | None:
+        """Refuse, and latch, a recurrent policy's state that is not all numbers."""
+        if state is None or np.isfinite(state).all():
+            return None
+        self.halt(Denial.STATE_NOT_FINITE)
+        return Denial.STATE_NOT_FINITE
 
     def view(self, account: Account) -> Account:
         """The account with the trading state that holds: the stricter of the limits' and the gates'."""

@@ -50,7 +50,7 @@ class Runner:
         self._number = 0  # bars in the journal
         self._has_decided = False
         self._state = State.ACTIVE
-        self._policy_state: Columns | None = None
+        self._policy_state: Columns | None = None  # what a recurrent policy remembers; None: it starts
         self._turn = threading.Lock()  # held for a whole bar: a kill comes between bars, never inside one
         self._kills: deque[_Kill] = deque()
         self._is_closed = False
@@ -136,6 +136,8 @@ class Runner:
         account = parts.venue.account
         trail.record(Kind.ACCOUNT, account._asdict())
         is_warm = parts.desk.on_bar(bar) and parts.venue.is_warm
+        if not is_warm:
+            self._policy_state = None  # no memory reaches across a gap: in training an episode ends there
         parts.gates.on_bar(bar, now_ms, is_warm)
         parts.gates.check_account(account)
         verdict, orders = None, list[Order]()
@@ -181,7 +183,7 @@ class Runner:
             self.trail.record(Kind.OBSERVATION, {"sha256": hashlib.sha256(observation.tobytes()).hexdigest()})
             denied = gates.check_observation(observation)
             if denied is None:
-                exposure, denied = gates.check_action(self._act(observation))
+                exposure, denied = self._act(observation)
                 if denied is None:
                     wanted = _only(self.parts.desk.orders(exposure, seen))
                     asked = wanted.lots if wanted else 0
@@ -194,13 +196,19 @@ class Runner:
             order = order._replace(reduce_only=True)
         return verdict, intents_of([order], self.parts.stream, self._number)
 
-    def _act(self, observation: Columns) -> float:
+    def _act(self, observation: Columns) -> tuple[float, Denial | None]:
+        """The target exposure that the policy asks for; what it remembers is journalled by its hash."""
         decision = self.parts.policy.act(observation, self._policy_state)
-        self._policy_state = decision.state
         action = float(np.asarray(decision.action).reshape(-1)[0])
         confidence = float(np.asarray(decision.confidence).reshape(-1)[0])
-        self.trail.record(Kind.DECISION, {"action": _number(action), "confidence": _number(confidence)})
-        return action
+        told: dict[str, object] = {"action": _number(action), "confidence": _number(confidence)}
+        if decision.state is not None:
+            told["state"] = hashlib.sha256(decision.state.tobytes()).hexdigest()
+        self.trail.record(Kind.DECISION, told)
+        exposure, denied = self.parts.gates.check_action(action)
+        lost = self.parts.gates.check_state(decision.state)
+        self._policy_state = None if lost else decision.state
+        return exposure, denied or lost
 
     def _note_state(self, account: Account) -> None:
         state = State(self.parts.gates.view(account).state)

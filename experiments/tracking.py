@@ -225,10 +225,12 @@ def serve_passport() -> None:
 
             self.policy = FrozenPolicy.load(context.artifacts[_ARTIFACT])
 
-        # A bare np.ndarray is the one hint that MLflow does not take for a schema.
+        # A bare np.ndarray is the one hint that MLflow does not take for a schema; a dictionary passes it as well.
         def predict(self, context: Any, model_input: np.ndarray) -> dict[str, Any]:
-            decision = self.policy.act(model_input)
-            return {"action": decision.action, "confidence": decision.confidence, "value": decision.value}
+            """Observations, or {"obs", "state", "starts"}: a recurrent policy's state is kept by the caller."""
+            given = model_input if isinstance(model_input, dict) else {"obs": model_input}
+            decision = self.policy.act(given["obs"], given.get("state"), given.get("starts"))
+            return {name: part for name, part in decision._asdict().items() if part is not None}
 
     mlflow.models.set_model(PassportModel())
 

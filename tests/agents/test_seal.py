@@ -104,3 +104,15 @@ def test_an_existing_folder_is_not_overwritten_unless_asked(tmp_path: Path) -> N
     folder = sealed(tmp_path / "x")
     with pytest.raises(SealError, match="exists already"), whole_folder(folder):
         pass
+
+
+def test_a_link_is_refused_wherever_it_leads(tmp_path: Path) -> None:
+    """What lies behind a linked folder is walked by nobody, yet Python would import it."""
+    folder, elsewhere = sealed(tmp_path / "x"), tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    for target in (elsewhere, folder / "a.txt", tmp_path / "nowhere"):
+        (folder / "inner" / "more").symlink_to(target)
+        with pytest.raises(SealError, match="inner/more is a link; a sealed folder holds plain files alone"):
+            check_seal(folder)
+        (folder / "inner" / "more").unlink()
+    check_seal(folder)

@@ -56,18 +56,17 @@ def ground(tmp_path_factory: pytest.TempPathFactory) -> Ground:
 
 def made_ground(folder: Path, kind: str) -> Ground:
     torch = pytest.importorskip("torch")
-    from wavetank.agents.networks import PolicyNetwork, ScalerLayer, tower  # needs torch
+    from wavetank.agents.keys import PPOConfig
+    from wavetank.agents.networks import ActorCritic, PolicyNetwork  # needs torch
 
     torch.manual_seed(3)
     spec, bars = ObservationSpec.load("spine"), made_bars(700)
     rows = feature_matrix(bars, spec.market)
-    scaler = ScalerLayer(Scaler.fit(rows[np.isfinite(rows).all(axis=1)]))
-    bodies = [tower(spec.width, (16,), "tanh") for _ in range(2)]
-    head = torch.nn.Linear(16, 1 if kind == "box" else 3)
+    scaler = Scaler.fit(rows[np.isfinite(rows).all(axis=1)])
+    net = ActorCritic(scaler, spec.shape, PPOConfig(hidden=(16,)), 1 if kind == "box" else 3, discrete=kind != "box")
     with torch.no_grad():
-        head.weight *= 4.0  # so that it wants something
-    log_std = torch.zeros(1) if kind == "box" else None
-    network = PolicyNetwork(scaler, bodies[0], head, bodies[1], torch.nn.Linear(16, 1), log_std)
+        net.action.weight.normal_(std=0.5)  # so that it wants something
+    network = PolicyNetwork(net)
     terrain = Terrain(spec, INSTRUMENT, COSTS, LIMITS, "1h", kind)
     passport, made = folder / "run" / "passport", datetime(2025, 1, 1, tzinfo=UTC)
     export_passport(network, passport, terrain, bars, name="toy", created_at=made, training={})
