@@ -14,45 +14,11 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import MISSING, DictConfig, OmegaConf
 
+from .agent_schema import AgentSchema, RaySchema
 from .market_schema import INTERVALS, BarsSchema, CostsSchema, LimitsSchema, MarketSchema
 from .ranges import above, at_least, given, one_of, seed_in_range, shaped, share
 
 T = TypeVar("T")
-
-
-@dataclass
-class AgentSchema:
-    """PPO's keys, the same for every backend; `_target_` is the trainer's class. Ranges are checked by PPOConfig."""
-
-    _target_: str = MISSING
-    backend: str = MISSING
-    learning_rate: float = MISSING
-    rollout: int = MISSING
-    minibatch: int = MISSING
-    epochs: int = MISSING
-    gamma: float = MISSING
-    gae_lambda: float = MISSING
-    clip: float = MISSING
-    entropy: float = MISSING
-    value_coef: float = MISSING
-    max_grad_norm: float = MISSING
-    hidden: list[int] = MISSING
-    activation: str = MISSING
-    log_std_init: float = MISSING
-    target_kl: float | None = MISSING
-    normalize_advantage: bool = MISSING
-    reward_scale: float = MISSING
-    threads: int = MISSING
-
-
-@dataclass
-class RLlibSchema(AgentSchema):
-    """The same keys, and how many processes collect: `runners` 0 collects in the learner's own."""
-
-    runners: int = MISSING
-
-    def __post_init__(self) -> None:
-        at_least("agent.runners", self.runners, 0)
 
 
 @dataclass
@@ -168,12 +134,16 @@ class TrackingSchema:
 
 @dataclass
 class TrainConfig:
-    """`wavetank train`."""
+    """`wavetank train`. With `resume` the config is that run's, and no other key but `steps` is looked at."""
 
     steps: int = MISSING
     seed: int = MISSING
     out: str = MISSING
+    resume: str | None = None
     checkpoint_every: int = MISSING
+    validate_every: int = MISSING
+    select: str = MISSING
+    patience: int = MISSING
     agent: AgentSchema = MISSING
     env: EnvSchema = MISSING
     market: MarketSchema = MISSING
@@ -182,12 +152,22 @@ class TrainConfig:
     memory: MemorySchema = MISSING
     split: SplitSchema = MISSING
     tracking: TrackingSchema = MISSING
+    ray: RaySchema = MISSING
 
     def __post_init__(self) -> None:
         at_least("steps", self.steps, 1)
         at_least("checkpoint_every", self.checkpoint_every, 1)
+        at_least("validate_every", self.validate_every, 0)
+        at_least("patience", self.patience, 0)
         seed_in_range("seed", self.seed)
         given("out", self.out)
+        if self.patience and not self.validate_every:
+            raise ValueError(f"patience: {self.patience} looks at validation, and validate_every=0 takes none")
+        if self.ray.address is not None and self.agent.backend != "rllib":
+            raise ValueError(
+                f"ray.address: {self.ray.address} is a cluster, and agent {self.agent.backend} trains in one process; "
+                "say agent=rllib_ppo"
+            )
 
 
 @dataclass
@@ -214,6 +194,11 @@ class WalkForwardConfig(TrainConfig):
 
     walk: WalkSchema = MISSING
     baselines: list[str] = MISSING
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.resume is not None:
+            raise ValueError("resume: a walk-forward goes on where the same command with the same out is given again")
 
 
 @dataclass
@@ -242,7 +227,6 @@ class EvaluateConfig:
             raise ValueError("market: the instrument is the one in the policy's passport; name bars with market.path")
 
 
-AGENTS: dict[str, type[AgentSchema]] = {"sb3": AgentSchema, "rllib": RLlibSchema}
 ENVS: dict[str, type[EnvSchema]] = {"history": HistoryEnv, "process": ProcessEnv, "arena": ArenaEnv}
 
 
@@ -251,6 +235,12 @@ def run_folder(moment: str) -> str:
     if HydraConfig.initialized() and HydraConfig.get().mode == RunMode.MULTIRUN:
         return str(HydraConfig.get().runtime.output_dir)
     return f"outputs/{moment}"
+
+
+def quarter(rollout: int, envs: int) -> int:
+    """A quarter of the samples of one rollout, or all of them where they have no quarter."""
+    samples = rollout * envs
+    return samples // 4 if samples % 4 == 0 else samples
 
 
 def typed(composed: DictConfig, kind: type[T]) -> T:
@@ -276,6 +266,7 @@ def _no_more_keys(node: DictConfig, path: str) -> None:
 def register() -> None:
     """Put the schemas into Hydra's store, under the names that the YAML files' defaults lists use."""
     OmegaConf.register_new_resolver("run_folder", run_folder, replace=True, use_cache=True)
+    OmegaConf.register_new_resolver("quarter", quarter, replace=True)
     store = ConfigStore.instance()
     programs: dict[str, Any] = {
         "train_schema": TrainConfig,
@@ -285,8 +276,6 @@ def register() -> None:
     for name, node in programs.items():
         store.store(name=name, node=node, provider="wavetank")
     groups: list[tuple[str, str, Any]] = [
-        ("agent", "agent_schema", AgentSchema),
-        ("agent", "rllib_schema", RLlibSchema),
         ("env", "history_schema", HistoryEnv),
         ("env", "process_schema", ProcessEnv),
         ("env", "arena_schema", ArenaEnv),

@@ -34,6 +34,8 @@ class SweepConfig(TrainConfig):
     def __post_init__(self) -> None:
         super().__post_init__()
         at_least("n_trials", self.n_trials, 1)
+        if self.resume is not None:
+            raise ValueError("resume: a sweep goes on where the same command with the same out is given again")
 
 
 @dataclass

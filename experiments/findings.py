@@ -1,12 +1,11 @@
 """What a run's folder tells: its record, and the evidence that has been put beside it. Draws and judges nothing."""
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from .evaluate import Track
-from .runs import RECORD, RunError, read_json
+from .runs import RECORD, RunError, read_json, read_metrics
 
 BASELINES = ("hold", "ma_cross", "flat")
 
@@ -60,4 +59,4 @@ def read_findings(folder: Path) -> Findings:
 def _points(path: Path) -> list[dict[str, float]]:
     if not path.is_file():
         return []
-    return [json.loads(line) for line in path.read_text().splitlines()]
+    return read_metrics(path)

@@ -4,11 +4,14 @@ A folder that stands is gone on with where it holds an unfinished run of the sam
 Knows files, not training.
 """
 
+import fcntl
 import hashlib
 import json
+import os
 import shutil
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -18,13 +21,15 @@ import numpy as np
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from ..conf.schema import AGENTS, ENVS, TrainConfig
+from ..conf.agent_schema import AGENTS
+from ..conf.schema import ENVS, TrainConfig
 from ..market.bars import Bars
 from ..market.funding import Funding
 
 RECORD, CONFIG, METRICS_FILE, PASSPORT = "run.json", "config.yaml", "metrics.jsonl", "passport"
 PACKAGES = ("wavetank", "numpy", "numba", "torch", "stable-baselines3", "ray", "gymnasium", "onnxruntime", "mlflow")
-_ELSEWHERE = ("out", "tracking", "checkpoint_every")  # keys that do not change what is learnt
+STUMPS = {CONFIG, f".{CONFIG}.half", f".{RECORD}.half"}  # what a kill leaves before there is a record
+_ELSEWHERE = ("out", "resume", "tracking", "checkpoint_every", "ray")  # keys that do not change what is learnt
 
 
 class RunError(ValueError):
@@ -43,9 +48,14 @@ class RunFolder:
         return self.path / PASSPORT
 
     @property
-    def checkpoint(self) -> Path:
-        """The newest checkpoint's folder."""
-        return self.path / "checkpoints" / "last"
+    def draft(self) -> Path:
+        """Where the passport waits until everything else is written: one in its place means a finished run."""
+        return self.path / ".draft" / PASSPORT
+
+    @property
+    def checkpoints(self) -> Path:
+        """The folder of the checkpoints."""
+        return self.path / "checkpoints"
 
     def track(self, name: str) -> Path:
         """Where the track `name` lies."""
@@ -58,11 +68,11 @@ class RunFolder:
             file.write(json.dumps({"step": step, **finite}) + "\n")
 
     def forget_after(self, step: int) -> None:
-        """Drop lines of metrics.jsonl beyond `step`: a resumed run writes them again."""
+        """Drop the lines of metrics.jsonl beyond `step`, and one that a kill tore: a resumed run writes them again."""
         file = self.path / METRICS_FILE
         if file.is_file():
-            kept = [line for line in file.read_text().splitlines() if json.loads(line)["step"] <= step]
-            file.write_text("".join(f"{line}\n" for line in kept))
+            kept = [line for line in read_metrics(file) if line["step"] <= step]
+            _write_whole(file, "".join(f"{json.dumps(line)}\n" for line in kept))
 
     def write(self, name: str, data: Mapping[str, Any]) -> Path:
         """Write `data` as JSON, whole or not at all."""
@@ -84,7 +94,7 @@ def begin_run(out: str | Path, config: TrainConfig) -> RunFolder:
     if not path.is_dir():
         raise RunError(f"out {path} is a file; name a folder")
     if not (path / RECORD).is_file():
-        if any(path.iterdir()):
+        if {file.name for file in path.iterdir()} - STUMPS:
             raise RunError(f"out {path} holds other files and no run; name a new folder")
         return RunFolder(path)
     check_same(path, config)
@@ -99,10 +109,43 @@ def open_record(run: RunFolder, config: TrainConfig, facts: Mapping[str, Any]) -
         run.path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise RunError(f"out {run.path} cannot be made: {error.strerror}") from error
-    plain = asdict(config)
-    (run.path / CONFIG).write_text(OmegaConf.to_yaml(OmegaConf.create(plain)))
-    told = {"config": plain, "config_digest": config_digest(config), "seed": config.seed, **origin(), **facts}
-    run.write(RECORD, told)
+    _write_config(run, config)
+    run.write(RECORD, {**_told(config), **origin(), **facts})
+
+
+def reopen_record(run: RunFolder, config: TrainConfig, at: str, step: int, facts: Mapping[str, Any]) -> None:
+    """Add to the record of an interrupted run that it goes on: `at` (ISO, UTC), from `step`, to how many steps."""
+    record = run.record()
+    now, commit = origin(), ("git_commit", "git_dirty")
+    resumed = {"at": at, "step": step, "steps": config.steps, **{key: now[key] for key in commit}}
+    history = [*record.get("resumes", []), resumed]
+    _write_config(run, config)
+    run.write(RECORD, {**record, **facts, **_told(config), "resumes": history})
+
+
+@contextmanager
+def held(run: RunFolder) -> Iterator[None]:
+    """Keep other processes from training in a run's folder; a kill lets go of it. RunError where one does."""
+    folder = os.open(run.path, os.O_RDONLY)
+    try:
+        fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+    except BlockingIOError as error:
+        raise RunError(f"the run in {run.path} is being trained by another process") from error
+    finally:
+        os.close(folder)
+
+
+def read_metrics(file: Path) -> list[dict[str, Any]]:
+    """The lines of a metrics.jsonl; a last one that a kill tore is left out, a damaged one is a RunError."""
+    lines, found = file.read_text().splitlines(), []
+    for number, line in enumerate(lines, 1):
+        try:
+            found.append(dict(json.loads(line)))
+        except (ValueError, TypeError) as error:
+            if number < len(lines):
+                raise RunError(f"{file}: line {number} cannot be read: {error}") from error
+    return found
 
 
 def read_run(path: str | Path) -> tuple[RunFolder, TrainConfig]:
@@ -182,10 +225,7 @@ def origin() -> dict[str, Any]:
 def write_json(path: Path, data: Mapping[str, Any]) -> Path:
     """Write JSON whole or not at all; NaN and infinity are refused."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    half = path.with_name(f".{path.name}.half")
-    half.write_text(json.dumps(data, indent=2, allow_nan=False) + "\n")
-    half.replace(path)
-    return path
+    return _write_whole(path, json.dumps(data, indent=2, allow_nan=False) + "\n")
 
 
 def read_json(path: Path) -> dict[str, Any]:
@@ -201,8 +241,23 @@ def read_json(path: Path) -> dict[str, Any]:
 
 def discard(run: RunFolder) -> None:
     """Remove a run's folder that came to nothing: it has neither checkpoint nor passport."""
-    if not run.is_resumed and not run.checkpoint.exists() and not run.passport.exists():
+    if not run.is_resumed and not any(run.checkpoints.glob("[!.]*")) and not run.passport.exists():
         shutil.rmtree(run.path, ignore_errors=True)
+
+
+def _told(config: TrainConfig) -> dict[str, Any]:
+    return {"config": asdict(config), "config_digest": config_digest(config), "seed": config.seed}
+
+
+def _write_config(run: RunFolder, config: TrainConfig) -> None:
+    _write_whole(run.path / CONFIG, OmegaConf.to_yaml(OmegaConf.create(asdict(config))))
+
+
+def _write_whole(path: Path, text: str) -> Path:
+    half = path.with_name(f".{path.name}.half")
+    half.write_text(text)
+    half.replace(path)
+    return path
 
 
 def _leaves(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -1,30 +1,38 @@
 """Train one policy: from a config to a run's folder with a sealed passport, judged on validation and registered.
 
 Whatever can be wrong is found before the folder is made; config, data hashes, commit and seed stand in it before the
-first step. The trainer's own predictions are used in rollouts only: what is judged is the passport.
+first step, and the passport last: a run that has one is finished. What is judged is the passport.
 """
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+import shutil
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack, closing
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
 from time import perf_counter
-from typing import Any
 
-from hydra.utils import get_class
-
-from ..agents.policy import Callback, Metrics, Policy, PPOConfig, Trainer
-from ..agents.scaling import Scaler
-from ..conf.schema import AgentSchema, RLlibSchema, TrainConfig
-from ..envs.adapters import SB3VecEnv
+from ..agents.policy import Callback, Metrics, Policy
+from ..conf.schema import TrainConfig
 from ..envs.passport import export_passport, load_passport
 from ..market.limits import Limits
 from .baselines import rules_of
 from .course import Course, open_course
 from .evaluate import Track
-from .runs import RunFolder, begin_run, config_digest, discard, open_record, origin
-from .seeds import derive_seed
+from .fitting import Fitted, Fitting
+from .runs import (
+    RECORD,
+    RunError,
+    RunFolder,
+    begin_run,
+    config_digest,
+    discard,
+    held,
+    open_record,
+    origin,
+    reopen_record,
+)
 from .tracking import RunTracker, open_run, register_passport
 
 log = logging.getLogger(__name__)
@@ -40,6 +48,8 @@ class RunResult:
     folder: Path
     passport: Path
     steps: int
+    selected_step: int
+    looks: int
     metrics: dict[str, float]
     baselines: dict[str, dict[str, float]]
     run_id: str | None = None
@@ -52,111 +62,43 @@ def train(
     now: datetime,
     callbacks: Sequence[Callback] = (),
     sinks: Sequence[Metrics] = (),
+    run: RunFolder | None = None,
 ) -> RunResult:
     """Train, freeze, judge on the validation slice, export and register. `now` (UTC) stamps record and passport.
 
-    An unfinished run of the same config in `config.out` goes on from its last checkpoint.
+    An unfinished run of the same config in `config.out` goes on from its last checkpoint; so does `run`, where given.
     """
-    run = begin_run(config.out, config)
+    run = run or begin_run(config.out, config)
     course = open_course(config)
-    fitting = Fitting(config, course)  # builds trainer and env once, so that a wrong key shows here
-    tracker = _open_tracker(config, run)
-    try:
-        facts = {"started_at": now.isoformat(), "data": course.facts(), "run_id": tracker and tracker.run_id}
-        open_record(run, config, facts)
-        if tracker:
-            _introduce(tracker, config, course)
-        result = _carry_out(config, run, course, fitting, tracker, now, callbacks, sinks)
-    except BaseException as error:
-        if tracker:
-            tracker.close("KILLED" if isinstance(error, KeyboardInterrupt) else "FAILED")
-        discard(run)
-        raise
+    _check_data(run, course)
+    with ExitStack() as stack:
+        if run.is_resumed:
+            stack.enter_context(held(run))
+        fitting = stack.enter_context(closing(Fitting(config, course, run.checkpoints)))
+        begun = fitting.begin()
+        run_id = run.record().get("run_id") if run.is_resumed else None
+        tracker = _open_tracker(config, run, run_id)
+        try:
+            _write_record(config, run, course, tracker, now, begun)
+            if not run.is_resumed:
+                stack.enter_context(held(run))
+            if tracker:
+                _introduce(tracker, config, course, is_new=run_id is None)
+            watching: list[Metrics] = [run, *([tracker] if tracker else []), *sinks]
+            for sink in watching:
+                fitting.metrics.add(sink)
+            result = _carry_out(config, run, course, fitting, tracker, now, callbacks)
+        except BaseException as error:
+            if tracker:
+                tracker.close("KILLED" if isinstance(error, KeyboardInterrupt) else "FAILED")
+            discard(run)
+            raise
     if tracker:
         tracker.close()
     return result
 
 
-class Fitting:
-    """A trainer and its training environment for one course."""
-
-    def __init__(self, config: TrainConfig, course: Course, *, fold: int = 0, metrics: Metrics | None = None) -> None:
-        self.config, self.course, self.metrics = config, course, Sinks()
-        if metrics is not None:
-            self.metrics.add(metrics)
-        spec = course.terrain.spec
-        if spec.window > 1:
-            raise ValueError(f"observation {spec.name} shows a window of {spec.window} bars; the networks read one row")
-        scaler = Scaler.fit(course.rows(), account_columns=len(spec.account))
-        seed = derive_seed(config.seed, "train", fold)
-        self.trainer = make_trainer(config.agent, seed, scaler, self.metrics, config.env.num_envs)
-        is_rllib = isinstance(config.agent, RLlibSchema)  # the trainer derives every episode's seed from its own
-        self.env: Any = course.rllib_env() if is_rllib else SB3VecEnv(course.training_env())
-
-    def resume(self, checkpoint: Path) -> int:
-        """Go on from a checkpoint, where there is one; the steps that are done."""
-        if checkpoint.exists():
-            self.trainer.resume(checkpoint, self.env)
-        return self.trainer.steps
-
-    def fit(self, callbacks: Sequence[Callback] = (), checkpoint: Path | None = None) -> Any:
-        """Train to `config.steps` and return the network; a `checkpoint` folder is kept fresh on the way."""
-        watchers = list(callbacks)
-        if checkpoint is not None:
-            watchers.append(Checkpoints(self.trainer, checkpoint, self.config.checkpoint_every))
-        try:
-            return self.trainer.fit(self.env, self.config.steps, watchers)
-        finally:
-            self.close()
-
-    def close(self) -> None:
-        """Let go of what collects: RLlib's processes, an arena's threads."""
-        for part in (self.trainer, self.env):
-            close: Callable[[], None] | None = getattr(part, "close", None)
-            if close is not None:
-                close()
-
-
-class Sinks:
-    """Several `Metrics` sinks as one."""
-
-    def __init__(self) -> None:
-        self._sinks: list[Metrics] = []
-
-    def add(self, sink: Metrics) -> None:
-        self._sinks.append(sink)
-
-    def log(self, step: int, values: Mapping[str, float]) -> None:
-        for sink in self._sinks:
-            sink.log(step, values)
-
-
-class Checkpoints:
-    """A callback that saves the trainer whenever `every` more steps are done."""
-
-    def __init__(self, trainer: Trainer[Any, Any], folder: Path, every: int) -> None:
-        self._trainer, self._folder, self._every = trainer, folder, every
-        self._next = trainer.steps + every
-
-    def on_update(self, step: int, values: Mapping[str, float]) -> None:
-        if step >= self._next:
-            self._folder.parent.mkdir(parents=True, exist_ok=True)
-            self._trainer.save(self._folder)
-            self._next = step + self._every
-
-
-def make_trainer(agent: AgentSchema, seed: int, scaler: Scaler, metrics: Metrics, num_envs: int) -> Trainer[Any, Any]:
-    """The trainer that `agent` names, with its keys checked; a missing library is named in one sentence."""
-    keys = asdict(agent)
-    target, backend = keys.pop("_target_"), keys.pop("backend")
-    own = {"num_envs": num_envs, "runners": keys.pop("runners")} if backend == "rllib" else {}
-    config = PPOConfig(**keys, seed=seed)
-    config.check_batch(num_envs * max(1, own.get("runners", 0)))
-    trainer: Trainer[Any, Any] = get_class(target)(config, scaler, metrics, **own)
-    return trainer
-
-
-def freeze(network: Any, folder: Path, config: TrainConfig, course: Course, *, now: datetime, steps: int) -> Path:
+def freeze(fitted: Fitted, folder: Path, config: TrainConfig, course: Course, *, now: datetime) -> Path:
     """Export a trained network as a sealed passport."""
     facts = course.facts()
     training = {
@@ -164,17 +106,19 @@ def freeze(network: Any, folder: Path, config: TrainConfig, course: Course, *, n
         "range": [facts["train"]["from"], facts["train"]["until"]],
         "seed": config.seed,
         "agent": config.agent.backend,
-        "steps": steps,
+        "steps": fitted.selected_step,
         "config_digest": config_digest(config),
     }
     return export_passport(
-        network,
+        fitted.network,
         folder,
         course.terrain,
         course.train,
         name=config.tracking.model,
         created_at=now,
         training=training,
+        rewards=dict(config.env.rewards),
+        evidence={"training": fitted.outcome()},
         origin={key: origin()[key] for key in ("git_commit", "lock_sha256")},
         memory=course.memory,
         past=course.past,
@@ -199,43 +143,69 @@ def _carry_out(
     tracker: RunTracker | None,
     now: datetime,
     callbacks: Sequence[Callback],
-    sinks: Sequence[Metrics],
 ) -> RunResult:
-    fitting.metrics.add(run)
-    if tracker:
-        fitting.metrics.add(tracker)
-    for sink in sinks:
-        fitting.metrics.add(sink)
-    run.forget_after(fitting.resume(run.checkpoint))
-    began = perf_counter()
-    network = fitting.fit(callbacks, run.checkpoint)
-    steps, trained = fitting.trainer.steps, perf_counter()
-    passport = freeze(network, run.passport, config, course, now=now, steps=steps)
-    policy = load_passport(passport).policy
+    fitted = fitting.fit(callbacks)
+    trained = perf_counter()
+    shutil.rmtree(run.draft.parent, ignore_errors=True)  # a kill may have left one
+    policy = load_passport(freeze(fitted, run.draft, config, course, now=now)).policy
     tracks = judge_all(policy, course, "validation", BASELINES)
     for name, track in tracks.items():
         track.save(run.track(f"validation_{name}"))
     figures = {name: track.metrics() for name, track in tracks.items()}
-    run.write("validation.json", figures)
-    own = {f"validation/{name}": value for name, value in figures["policy"].items()}
-    fitting.metrics.log(steps, own)
-    run.write("timings.json", _timings(steps, trained - began, perf_counter() - trained))
-    version = _register(config, run, tracker, own)
+    run.write("validation.json", {**figures, "outcome": fitted.outcome()})
+    run.write(RECORD, {**run.record(), "outcome": fitted.outcome()})
+    where = "selected" if fitted.select else "validation"  # the looks on the way are validation's curve
+    fitting.metrics.log(fitted.steps, {f"{where}/{name}": value for name, value in figures["policy"].items()})
+    run.write("timings.json", {**fitted.timings, "export_and_judge_s": round(perf_counter() - trained, 3)})
+    version = _register(config, run, tracker, figures["policy"])
+    passport = run.draft.rename(run.passport)
+    run.draft.parent.rmdir()
     baselines = {name: figures[name] for name in BASELINES}
+    run_id = tracker.run_id if tracker else None
     return RunResult(
-        run.path, passport, steps, figures["policy"], baselines, tracker.run_id if tracker else None, version
+        run.path,
+        passport,
+        fitted.steps,
+        fitted.selected_step,
+        fitted.looks,
+        figures["policy"],
+        baselines,
+        run_id,
+        version,
     )
 
 
-def _open_tracker(config: TrainConfig, run: RunFolder) -> RunTracker | None:
+def _check_data(run: RunFolder, course: Course) -> None:
+    told = run.record().get("data", {}).get("train") if run.is_resumed else None
+    if told is not None and told["sha256"] != course.facts()["train"]["sha256"]:
+        raise RunError(
+            f"the run in {run.path} began on other bars: their hash was {told['sha256'][:12]}, "
+            f"now it is {course.facts()['train']['sha256'][:12]}"
+        )
+
+
+def _write_record(
+    config: TrainConfig, run: RunFolder, course: Course, tracker: RunTracker | None, now: datetime, begun: int
+) -> None:
+    facts = {"data": course.facts(), "run_id": tracker and tracker.run_id}
+    if run.is_resumed:
+        reopen_record(run, config, now.isoformat(), begun, facts)
+        run.forget_after(begun)
+    else:
+        open_record(run, config, {"started_at": now.isoformat(), **facts})
+
+
+def _open_tracker(config: TrainConfig, run: RunFolder, run_id: str | None) -> RunTracker | None:
     tracking = config.tracking
     if tracking.root is None:
         return None
-    known = run.record().get("run_id") if run.is_resumed else None
-    return open_run(tracking.root, tracking.experiment, run.path.name, run_id=known)
+    return open_run(tracking.root, tracking.experiment, run.path.name, run_id=run_id)
 
 
-def _introduce(tracker: RunTracker, config: TrainConfig, course: Course) -> None:
+def _introduce(tracker: RunTracker, config: TrainConfig, course: Course, *, is_new: bool) -> None:
+    if not is_new:  # its parameters stand there, and cannot change
+        tracker.tag(steps=str(config.steps))
+        return
     tracker.config(asdict(config))
     facts = course.facts()
     for name in ("train", "validation"):
@@ -252,21 +222,12 @@ def _register(
         tracker.artifact(run.path / name)
     tracker.flush()
     version = register_passport(
-        run.passport,
+        run.draft,
         root=config.tracking.root,
         name=config.tracking.model,
         run_id=tracker.run_id,
-        tags={name: f"{figures[name]:.6g}" for name in ("validation/sharpe", "validation/total_return")},
+        tags={f"validation/{name}": f"{figures[name]:.6g}" for name in ("sharpe", "total_return")},
     )
     run.write("registered.json", {"model": config.tracking.model, "version": version, "run_id": tracker.run_id})
     log.info("registered %s as version %d", config.tracking.model, version)
     return version
-
-
-def _timings(steps: int, train_s: float, judge_s: float) -> dict[str, float]:
-    return {
-        "train_s": round(train_s, 3),
-        "steps": steps,
-        "steps_per_s": round(steps / train_s, 1) if train_s > 0 else 0.0,
-        "export_and_judge_s": round(judge_s, 3),
-    }

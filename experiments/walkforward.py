@@ -5,24 +5,26 @@ windows are kept, so a run that was interrupted goes on. Decides nothing: `promo
 """
 
 import logging
+import shutil
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from dataclasses import asdict, dataclass, fields
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from ..agents.policy import Callback, Metrics
-from ..agents.scaling import Scaler
 from ..conf.schema import TrainConfig, WalkForwardConfig
 from ..envs.passport import load_passport
 from ..market.bars import Bars
 from .baselines import rules_of
 from .course import course_of, purge_bars, terrain_of, whole_timeline
 from .evaluate import Track, stitch
+from .fitting import Fitting
 from .runs import RECORD, RunError, RunFolder, bars_digest, check_same, config_digest, open_record
 from .splits import Fold, walk_forward
 from .tracking import open_run
-from .train import Fitting, freeze, judge_all, make_trainer
+from .train import freeze, judge_all
 
 log = logging.getLogger(__name__)
 
@@ -117,9 +119,11 @@ def _window(
     course = course_of(bars, fold, own)
     if not (folder / "passport").exists():
         log.info("window %d of %d", fold.index + 1, config.walk.windows)
-        fitting = Fitting(own, course, fold=fold.index, metrics=_Prefixed(f"fold_{fold.index}", sinks))
-        network = fitting.fit(callbacks)
-        freeze(network, folder / "passport", own, course, now=now, steps=fitting.trainer.steps)
+        metrics = _Prefixed(f"fold_{fold.index}", sinks)
+        with closing(Fitting(own, course, folder / "checkpoints", fold=fold.index, metrics=metrics)) as fitting:
+            fitting.begin()
+            freeze(fitting.fit(callbacks), folder / "passport", own, course, now=now)
+        shutil.rmtree(folder / "checkpoints", ignore_errors=True)  # the window is done
     passport = load_passport(folder / "passport")
     if passport.terrain.spec.digest != course.terrain.spec.digest:
         raise RunError(f"{folder} was trained on another observation: {own.env.observation} has changed since")
@@ -168,9 +172,8 @@ def _conclude(
 def _check(config: WalkForwardConfig, own: TrainConfig, bars: Bars, first: Fold) -> None:
     """What could go wrong hours later goes wrong here."""
     rules_of(config.baselines)
-    course = course_of(bars, first, own)
-    width = course.rows().shape[1] + len(course.terrain.spec.account)
-    make_trainer(own.agent, 0, Scaler.identity(width), _Prefixed("check", ()), own.env.num_envs)
+    with closing(Fitting(own, course_of(bars, first, own), Path(config.out) / "none")) as fitting:
+        fitting.begin()
 
 
 def _claim(config: WalkForwardConfig, own: TrainConfig) -> RunFolder:

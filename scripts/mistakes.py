@@ -9,7 +9,7 @@ import sqlite3
 
 EXTRA_OF = {
     "research": (
-        "arch", "gymnasium", "mesa", "mlflow", "numba", "onnx", "onnxscript", "optuna",
+        "arch", "gymnasium", "matplotlib", "mesa", "mlflow", "numba", "onnx", "onnxscript", "optuna",
         "pandas", "pandera", "qdrant_client", "ray", "sb3_contrib", "scipy", "sklearn", "stable_baselines3",
         "torch",
     ),
@@ -24,6 +24,7 @@ USER_ERRNOS = frozenset(
     {None, errno.ENOENT, errno.EEXIST, errno.EACCES, errno.EPERM, errno.EISDIR, errno.ENOTDIR}
     | {errno.ENOSPC, errno.EROFS, errno.EADDRINUSE, errno.EADDRNOTAVAIL}
 )
+PARTS = ("ppo", "common", "numbers")  # YAML files that options include, and that are none themselves
 EXAMPLES = {"policy": "RUN", "run": "RUN", "journal": "FILE.db"}  # of keys that a verb cannot do without
 UNKNOWN_CALL = re.compile(r"Unknown function '([^']+)'")  # what Hydra makes of text with brackets
 NOISE = (
@@ -74,6 +75,10 @@ def _told(error: BaseException) -> str:
 
 
 def _told_of_config(error: BaseException) -> str:
+    if type(error).__name__ == "MissingConfigException" and (options := getattr(error, "options", None)):
+        group, _, option = str(getattr(error, "missing_cfg_file", "")).rpartition("/")
+        shown = [name for name in options if name not in PARTS and not name.endswith("_schema")]
+        return f"there is no {group} {option!r}; there are {', '.join(shown)}"
     if type(error).__name__ == "MissingMandatoryValue":
         key = getattr(error, "full_key", None) or str(error).rpartition(" ")[2]
         return f"{key} is missing: say {key}={EXAMPLES.get(key, 'VALUE')}"

@@ -18,7 +18,7 @@ def main(composed: DictConfig) -> None:
     from ..experiments.walkforward import walk  # heavy, as in train
     from .progress import show_figures, steps_bar
 
-    with steps_bar(f"{config.walk.windows} windows", config.steps) as bar:
+    with steps_bar(f"{config.walk.windows} windows", config.steps, config.select) as bar:
         result = walk(config, now=datetime.now(UTC), callbacks=[bar])
     for window in result.told["windows"]:
         show_figures(f"window {window['index'] + 1}, out of sample", window["figures"])

@@ -11,7 +11,8 @@ from hydra.utils import get_class
 from omegaconf import OmegaConf
 
 import wavetank.conf
-from wavetank.agents.policy import PPOConfig
+from wavetank.agents.keys import PPOConfig, SACConfig
+from wavetank.conf.agent_schema import AGENTS, SACSchema, scheduled
 from wavetank.conf.schema import EvaluateConfig, HistoryEnv, TrainConfig, WalkForwardConfig, run_folder, typed
 from wavetank.envs.observation import ObservationSpec
 from wavetank.envs.rewards import Reward
@@ -41,8 +42,10 @@ def config_of(name: str, *overrides: str) -> Any:
 
 
 def build_all(config: TrainConfig) -> None:
-    keys = {name: value for name, value in vars(config.agent).items() if name in PPOConfig.__dataclass_fields__}
-    PPOConfig(**keys).check_batch(config.env.num_envs)
+    kind = SACConfig if isinstance(config.agent, SACSchema) else PPOConfig
+    keys = kind(**{name: value for name, value in vars(config.agent).items() if name in kind.__dataclass_fields__})
+    if isinstance(keys, PPOConfig):
+        keys.check_batch(config.env.num_envs)
     build(config.costs, Costs)
     build(config.limits, Limits)
     build(config.market.instrument, Instrument)
@@ -77,7 +80,7 @@ def test_programs_give_their_own_typed_configs() -> None:
 
 
 def test_the_schema_imports_hydra_alone() -> None:
-    for name in ("schema", "market_schema", "ranges"):
+    for name in ("schema", "agent_schema", "market_schema", "ranges"):
         tree = ast.parse((CONF / f"{name}.py").read_text())
         roots = {node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) and node.level == 0}
         roots |= {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}
@@ -92,6 +95,9 @@ def test_the_schema_imports_hydra_alone() -> None:
         ("env.num_env=3", "num_env"),
         ("env.bars=300", "bars"),  # a key of env=process, not of env=history
         ("agent.runners=1", "runners"),  # a key of rllib_ppo
+        ("agent.tau=0.1", "tau"),  # a key of sb3_sac
+        ("agent.horizon=9", "horizon"),  # no key at all: the run's steps
+        ("ray.adress=auto", "adress"),
         ("costs.fee=1", "fee"),
     ],
 )
@@ -142,6 +148,12 @@ def test_a_wrong_type_is_an_error_that_names_the_key(override: str) -> None:
         ("train", "split.validation=0", "split.validation: 0"),
         ("train", "market.interval=7m", "market.interval: '7m'"),
         ("train", "out=''", "out: it is empty"),
+        ("train", "validate_every=-1", "validate_every: -1 must be 0 or more"),
+        ("train", "patience=-1", "patience: -1 must be 0 or more"),
+        ("train", "patience=2", "patience: 2 looks at validation, and validate_every=0 takes none"),
+        ("train", "ray.address=auto", "ray.address: auto is a cluster, and agent sb3 trains in one process"),
+        ("sweep", "resume=outputs/x", "resume: a sweep goes on where the same command"),
+        ("walkforward", "resume=outputs/x", "resume: a walk-forward goes on where the same command"),
         ("evaluate", "slice=train", "slice: 'train' is not one of validation, test"),
         ("walkforward", "walk.windows=0", "walk.windows: 0"),
         ("walkforward", "walk.test=1.5", "walk.test: 1.5 is not a share"),
@@ -176,13 +188,52 @@ def test_the_yaml_defaults_of_costs_limits_and_instrument_are_the_code_s() -> No
     assert build(config.market.instrument, Instrument) == Instrument()
 
 
-def test_both_agents_have_the_same_keys_with_the_same_values() -> None:
-    sb3, rllib = (vars(config_of("train", f"agent={name}").agent) for name in ("sb3_ppo", "rllib_ppo"))
-    own = {"_target_", "backend", "runners"}
+def agent_of(name: str, *overrides: str) -> Any:
+    return config_of("train", f"agent={name}", *overrides).agent
+
+
+def test_both_backends_have_the_same_keys_of_ppo_with_the_same_values() -> None:
+    sb3, rllib = vars(agent_of("sb3_ppo")), vars(agent_of("rllib_ppo"))
+    own = {"_target_", "backend", "runners", "learners"}
 
     assert {key: sb3[key] for key in sb3 if key not in own} == {key: rllib[key] for key in rllib if key not in own}
-    assert set(PPOConfig.__dataclass_fields__) - {"seed"} == set(sb3) - own
+    assert set(PPOConfig.__dataclass_fields__) - {"seed", "horizon"} == set(sb3) - own
     assert get_class(sb3["_target_"]).__name__ == "SB3Trainer"
+
+
+def test_sac_has_keys_of_its_own() -> None:
+    assert set(SACConfig.__dataclass_fields__) - {"seed"} == set(vars(agent_of("sb3_sac"))) - {"_target_", "backend"}
+    assert agent_of("sb3_sac").entropy == "auto"
+    assert agent_of("sb3_sac", "agent.entropy=0.1").entropy == 0.1
+    assert SACConfig(entropy=agent_of("sb3_sac", "agent.entropy=1").entropy).entropy == 1
+
+
+def test_the_recurrent_agent_is_ppo_with_a_recurrent_layer() -> None:
+    plain, recurrent = vars(agent_of("sb3_ppo")), vars(agent_of("sb3_recurrent"))
+
+    assert {key: (plain[key], recurrent[key]) for key in plain if plain[key] != recurrent[key]} == {"lstm": (0, 64)}
+
+
+def test_the_yaml_values_of_the_agents_are_the_code_s_but_for_the_size_of_rewards() -> None:
+    for agent, keys in ((agent_of("sb3_ppo"), PPOConfig()), (agent_of("sb3_sac"), SACConfig())):
+        for name, value in vars(agent).items():
+            if name not in ("_target_", "backend", "reward_scale"):
+                own = getattr(keys, name)
+                assert value == (list(own) if isinstance(own, tuple) else own), name
+
+
+def test_every_backend_names_its_schema() -> None:
+    for name in ("sb3_ppo", "sb3_recurrent", "sb3_sac", "rllib_ppo"):
+        agent = agent_of(name)
+        assert type(agent) is AGENTS[agent.backend]
+
+
+def test_what_moves_over_the_steps_is_named() -> None:
+    assert scheduled(agent_of("sb3_ppo")) == scheduled(agent_of("sb3_sac")) == []
+    assert scheduled(agent_of("rllib_ppo", "agent.entropy_end=0", "agent.learning_rate_end=0")) == [
+        "learning_rate_end",
+        "entropy_end",
+    ]
 
 
 def test_doubled_costs_are_twice_the_ordinary_ones() -> None:

@@ -15,9 +15,11 @@ from wavetank.experiments.runs import (
     begin_run,
     config_digest,
     discard,
+    held,
     open_record,
     read_config,
     read_run,
+    reopen_record,
     write_json,
 )
 
@@ -29,7 +31,16 @@ def config_of(*overrides: str) -> TrainConfig:
         return typed(compose("train", overrides=list(overrides)), TrainConfig)
 
 
-@pytest.mark.parametrize("overrides", [["env=history"], ["env=process", "agent=rllib_ppo"], ["env=arena", "seed=9"]])
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        ["env=history"],
+        ["env=process", "agent=rllib_ppo", "ray.address=auto"],
+        ["env=arena", "seed=9"],
+        ["agent=sb3_sac"],
+        ["agent=sb3_recurrent", "validate_every=9", "agent.clip_end=0.1"],
+    ],
+)
 def test_a_config_comes_back_from_a_run_s_folder_as_it_went_in(tmp_path: Path, overrides: list[str]) -> None:
     config = config_of(*overrides, f"out={tmp_path / 'run'}")
     run = begin_run(config.out, config)
@@ -57,9 +68,10 @@ def test_the_digest_changes_with_what_is_learnt_and_not_with_where_it_is_written
     config = config_of()
 
     assert config_digest(config) == config_digest(replace(config, out="elsewhere"))
-    assert config_digest(config) == config_digest(config_of("tracking=none", "checkpoint_every=5", "out=x"))
+    assert config_digest(config) == config_digest(config_of("tracking=none", "checkpoint_every=5", "out=x", "resume=y"))
     assert config_digest(config) != config_digest(config_of("agent.gamma=0.98"))
     assert config_digest(config) != config_digest(config_of("seed=2"))
+    assert config_digest(config) != config_digest(config_of("validate_every=1000"))  # it chooses the weights
 
 
 def test_an_unfinished_run_of_the_same_config_goes_on_and_another_one_is_refused(tmp_path: Path) -> None:
@@ -125,6 +137,54 @@ def test_metrics_are_lines_without_what_is_not_a_number_and_a_resumed_run_drops_
     assert lines == [{"step": 10, "train/loss": 1.0}, {"step": 20, "train/loss": 2.0}]
 
 
+def test_a_line_that_a_kill_tore_is_dropped_and_one_that_is_damaged_is_an_error(tmp_path: Path) -> None:
+    run, file = RunFolder(tmp_path), tmp_path / "metrics.jsonl"
+    run.log(10, {"train/loss": 0.1 + 0.2})
+    whole = file.read_text()
+    for torn in range(1, len(whole) - 1):
+        file.write_text(whole + whole[:torn])
+        run.forget_after(10)
+        assert file.read_text() == whole  # the float came through to the last bit
+
+    file.write_text(whole + '{"step": 20, "tr\n' + whole)
+    with pytest.raises(RunError, match=r"metrics\.jsonl: line 2 cannot be read"):
+        run.forget_after(10)
+    assert [path.name for path in tmp_path.iterdir()] == ["metrics.jsonl"]
+
+
+def test_a_run_that_goes_on_says_so_and_keeps_what_its_beginning_said(tmp_path: Path) -> None:
+    config = config_of("steps=100")
+    run = begin_run(tmp_path / "run", config)
+    open_record(run, config, {"started_at": "monday", "data": {"train": {"sha256": "ab"}}})
+    reopen_record(run, config, "tuesday", 40, {"run_id": "7"})
+    reopen_record(run, replace(config, steps=200), "friday", 60, {"run_id": "7"})
+    told = run.record()
+
+    assert [(each["at"], each["step"], each["steps"]) for each in told["resumes"]] == [
+        ("tuesday", 40, 100), ("friday", 60, 200)
+    ]  # fmt: skip
+    assert told["started_at"] == "monday"
+    assert told["data"]["train"]["sha256"] == "ab"
+    assert told["run_id"] == "7"
+    assert told["config"]["steps"] == read_config(run.path).steps == 200
+    assert told["config_digest"] == config_digest(read_config(run.path))
+
+
+def test_one_process_alone_trains_in_a_folder(tmp_path: Path) -> None:
+    run = RunFolder(tmp_path, is_resumed=True)
+    with held(run), pytest.raises(RunError, match=f"{tmp_path} is being trained by another process"), held(run):
+        raise AssertionError("two of them")
+    with held(run):
+        assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_in_which_a_kill_came_before_the_record_is_begun_in_anew(tmp_path: Path) -> None:
+    for name in ("config.yaml", ".run.json.half"):
+        (tmp_path / name).write_text("{")
+
+    assert not begin_run(tmp_path, config_of()).is_resumed
+
+
 def test_json_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
     path = tmp_path / "deep" / "told.json"
     write_json(path, {"a": 1})
@@ -141,7 +201,7 @@ def test_what_came_to_nothing_is_removed_and_what_has_a_checkpoint_is_kept(tmp_p
     empty, begun = (begin_run(tmp_path / name, config) for name in ("empty", "begun"))
     for run in (empty, begun):
         open_record(run, config, {})
-    begun.checkpoint.mkdir(parents=True)
+    (begun.checkpoints / "000000000512").mkdir(parents=True)
     for run in (empty, begun):
         discard(run)
 

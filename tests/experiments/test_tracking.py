@@ -22,6 +22,8 @@ from wavetank.experiments.tracking import (
 )
 from wavetank.experiments.train import RunResult
 
+from ..envs.passports import made
+
 pytestmark = pytest.mark.slow  # importing MLflow and making its tables take 2.5 s
 
 
@@ -181,6 +183,25 @@ def test_a_registered_passport_loads_as_a_model_that_acts_as_the_frozen_policy(
     answer = model.predict(rows)
     assert answer["action"].tobytes() == policy.act(rows).action.tobytes()
     assert set(answer) == {"action", "confidence", "value"}
+
+
+def test_a_registered_policy_that_remembers_is_handed_its_state_by_the_caller(store: Path, tmp_path: Path) -> None:
+    import mlflow  # as above
+
+    folder = made("both", tmp_path / "passport", lambda kind: tmp_path / kind)
+    version = register_passport(folder, root=store, name="remembering")
+    with tracking._quiet():
+        model = mlflow.pyfunc.load_model(f"models:/remembering/{version}")
+    policy = FrozenPolicy.load(folder)
+    rng, state = np.random.default_rng(0), None
+    for _ in range(5):
+        rows = (0.02 * rng.standard_normal((3, *policy.shape))).astype(np.float32)
+        starts = rng.random(3) < 0.4
+        wanted = policy.act(rows, state, starts)
+        answer = model.predict(rows if state is None else {"obs": rows, "state": state, "starts": starts})
+        for name, part in wanted._asdict().items():
+            assert answer[name].tobytes() == part.tobytes()
+        state = answer["state"]
 
 
 def test_the_store_is_silent_about_its_own_affairs(

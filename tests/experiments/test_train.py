@@ -1,5 +1,5 @@
-import hashlib
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from wavetank.agents.frozen import FrozenPolicy, PassportError
+from wavetank.agents.policy import TrainingError
 from wavetank.envs.passport import load_passport
 from wavetank.experiments import tracking
 from wavetank.experiments.course import open_course
@@ -16,6 +17,7 @@ from wavetank.experiments.train import RunResult, train
 from wavetank.market.store import write_bars
 
 from .conftest import NOW, TINY, config_of
+from .learnt import graph_of, lines_of
 from .made_bars import wandering
 
 pytestmark = pytest.mark.slow
@@ -30,15 +32,6 @@ class StopAfter:
     def on_update(self, step: int, values: Any) -> None:
         if step >= self._step:
             raise KeyboardInterrupt
-
-
-def lines_of(folder: Path) -> list[dict[str, float]]:
-    lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
-    return [{key: value for key, value in line.items() if not key.startswith("time/")} for line in lines]
-
-
-def graph_of(result: RunResult) -> str:
-    return hashlib.sha256((result.passport / "policy.onnx").read_bytes()).hexdigest()
 
 
 def test_a_run_leaves_its_record_its_figures_its_tracks_and_a_sealed_passport(finished: RunResult) -> None:
@@ -80,10 +73,10 @@ def test_the_same_seed_gives_the_same_run_and_another_seed_another(finished: Run
         for seed in (1, 2)
     )
 
-    assert graph_of(same) == graph_of(finished)
+    assert graph_of(same.folder) == graph_of(finished.folder)
     assert same.metrics == finished.metrics
     assert lines_of(same.folder) == lines_of(finished.folder)
-    assert graph_of(other) != graph_of(finished)
+    assert graph_of(other.folder) != graph_of(finished.folder)
 
 
 def test_a_run_is_tracked_with_its_config_its_data_and_its_registered_passport(
@@ -110,7 +103,7 @@ def test_a_killed_run_goes_on_from_its_checkpoint_to_the_end(tmp_path: Path, sto
         train(config, now=NOW, callbacks=[StopAfter(1024)])
     folder = tmp_path / "run"
     killed = json.loads((folder / "run.json").read_text())["run_id"]
-    assert (folder / "checkpoints" / "last").is_dir()
+    assert [path.name for path in (folder / "checkpoints").iterdir()] == ["000000000512"]
     assert not (folder / "passport").exists()
 
     result = train(config, now=NOW)
@@ -222,14 +215,59 @@ def test_rllib_walks_the_same_way_to_a_passport(tmp_path: Path, ray_cluster: Non
     one, two = (train(config_of("train", *words, f"out={tmp_path / name}"), now=NOW) for name in ("a", "b"))
 
     assert load_passport(one.passport).manifest["training"]["agent"] == "rllib"
-    assert graph_of(one) == graph_of(two)
+    assert graph_of(one.folder) == graph_of(two.folder)
     assert one.metrics == two.metrics
 
 
-def test_a_window_is_refused_until_a_network_reads_one(tmp_path: Path) -> None:
+def test_a_window_of_bars_is_learnt_from_by_a_flat_and_by_a_convolving_network(tmp_path: Path) -> None:
     spec = tmp_path / "wide.yaml"
-    spec.write_text("{name: wide, version: 1, market: [return_1], memory: [], window: 8}")
-    config = config_of("train", *TINY, f"out={tmp_path / 'run'}", f"env.observation={spec}", "tracking=none")
-    with pytest.raises(ValueError, match="observation wide shows a window of 8 bars; the networks read one row"):
+    spec.write_text("{name: wide, version: 1, market: [return_1, realised_24], memory: [], window: 16}")
+    words = [*TINY, "steps=512", f"env.observation={spec}", "tracking=none"]
+    for encoder in ("flat", "conv"):
+        config = config_of("train", *words, f"agent.encoder={encoder}", f"out={tmp_path / encoder}")
+        result = train(config, now=NOW)
+        assert load_passport(result.passport).policy.shape == (16, 10)
+    assert graph_of(tmp_path / "flat") != graph_of(tmp_path / "conv")
+
+
+def test_convolutions_without_a_window_are_refused_before_anything_is_written(tmp_path: Path) -> None:
+    config = config_of(
+        "train", *TINY, f"out={tmp_path / 'run'}", "agent.encoder=conv", f"tracking.root={tmp_path / 'm'}"
+    )
+    with pytest.raises(ValueError, match="encoder conv reads a window of bars; this observation shows one row"):
         train(config, now=NOW)
-    assert not (tmp_path / "run").exists()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_loss_that_is_no_number_ends_the_run_and_names_the_last_good_weights(tmp_path: Path) -> None:
+    words = [*TINY, "steps=2048", "agent.learning_rate=1e-4", "agent.learning_rate_end=1e30", "tracking=none"]
+    with pytest.raises(TrainingError) as ended:  # the first update learns at 1e-4, the second at a quarter of 1e30
+        train(config_of("train", *words, f"out={tmp_path / 'run'}"), now=NOW)
+
+    good = tmp_path / "run" / "checkpoints" / "000000000512"
+    assert re.search(rf"the loss became (inf|nan) .*step 1024; .*{good} holds the last good weights$", str(ended.value))
+    assert good.is_dir()
+    assert not (tmp_path / "run" / "passport").exists()
+    assert [line["step"] for line in lines_of(tmp_path / "run")] == [512]
+
+
+def test_a_loss_that_is_no_number_at_once_leaves_nothing(tmp_path: Path) -> None:
+    config = config_of("train", *TINY, "agent.learning_rate=1e30", "tracking=none", f"out={tmp_path / 'run'}")
+    with pytest.raises(TrainingError, match="the loss became (inf|nan) .*step 512; .*there was no checkpoint yet"):
+        train(config, now=NOW)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_other_bars_than_the_run_began_on_are_refused(tmp_path: Path) -> None:
+    path = write_bars(tmp_path / "bars.parquet", wandering(1500))
+    words = ["experiment=fast", "env=history", f"market.path={path}", "steps=1024", "checkpoint_every=256"]
+    config = config_of("train", *words, "tracking=none", f"out={tmp_path / 'run'}")
+    with pytest.raises(KeyboardInterrupt):
+        train(config, now=NOW, callbacks=[StopAfter(512)])
+    record = (tmp_path / "run" / "run.json").read_text()
+
+    path.unlink()
+    write_bars(path, wandering(1500, seed=2))
+    with pytest.raises(RunError, match="began on other bars"):
+        train(config, now=NOW)
+    assert (tmp_path / "run" / "run.json").read_text() == record

@@ -1,4 +1,5 @@
 import json
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -100,6 +101,55 @@ def test_a_walk_that_was_interrupted_goes_on_with_its_finished_windows(
     assert again.told == walked.told  # the same seed, the same walk
 
 
+def test_a_walk_that_was_interrupted_within_a_window_goes_on_from_its_checkpoint(tmp_path: Path) -> None:
+    class KillInTheSecondWindow:
+        def __init__(self) -> None:
+            self.windows, self.last = 0, 10**9
+
+        def on_update(self, step: int, values: Mapping[str, float]) -> None:
+            self.windows, self.last = self.windows + (step < self.last), step
+            if self.windows == 2 and step == 1024:
+                raise KeyboardInterrupt
+
+    words = (*WORDS, "steps=1536", "walk.windows=2", "validate_every=512", "agent.learning_rate=0.01", "seed=3")
+    whole = walk(config_of("walkforward", *words, f"out={tmp_path / 'whole'}"), now=NOW)
+    config = config_of("walkforward", *words, f"out={tmp_path / 'broken'}")
+    with pytest.raises(KeyboardInterrupt):
+        walk(config, now=NOW, callbacks=[KillInTheSecondWindow()])
+    second = tmp_path / "broken" / "folds" / "1"
+    assert (second / "checkpoints" / "000000000512").is_dir()
+    assert not (second / "checkpoints" / "000000001024").exists()
+
+    heard: list[int] = []
+
+    class Hears:
+        def on_update(self, step: int, values: Mapping[str, float]) -> None:
+            heard.append(step)
+
+    assert walk(config, now=NOW, callbacks=[Hears()]).told == whole.told
+    assert heard == [1024, 1536]
+    assert not (second / "checkpoints").exists()
+
+
+def test_a_window_chooses_its_weights_by_its_own_validation(tmp_path: Path) -> None:
+    words = (*WORDS, "steps=2048", "walk.windows=2", "validate_every=512", "agent.learning_rate=0.01")
+    seen: list[tuple[int, float]] = []
+
+    class Sink:
+        def log(self, step: int, values: Mapping[str, float]) -> None:
+            if "fold_1/validation/sharpe" in values:
+                seen.append((step, values["fold_1/validation/sharpe"]))
+
+    walked = walk(config_of("walkforward", *words, f"out={tmp_path / 'run'}"), now=NOW, sinks=[Sink()])
+    manifest = load_passport(walked.folder / "folds" / "1" / "passport").manifest
+    chosen = json.loads((walked.folder / "folds" / "1" / "validation.json").read_text())["policy"]["sharpe"]
+    best = max(seen, key=lambda look: look[1])
+
+    assert [step for step, _ in seen] == [512, 1024, 1536, 2048]
+    assert (manifest["training"]["steps"], chosen) == best
+    assert manifest["evidence"]["training"]["validation_looks"] == 4
+
+
 def test_a_walk_joins_the_run_of_the_same_keys_and_refuses_another_s(
     tmp_path: Path, walked: WalkResult, finished: RunResult
 ) -> None:
@@ -120,6 +170,9 @@ def test_a_walk_joins_the_run_of_the_same_keys_and_refuses_another_s(
         (["walk.windows=9"], "9 windows"),
         (["baselines=[flat,luck]"], "no baseline 'luck'"),
         (["agent.minibatch=100"], "minibatch 100"),
+        (["agent.encoder=conv"], "encoder conv reads a window of bars"),
+        (["select=luck"], "no figure 'luck'"),
+        (["walk.validation=0", "validate_every=512"], "validate_every: the split leaves no validation bars"),
     ],
 )
 def test_a_wrong_input_is_told_before_anything_is_written(tmp_path: Path, words: list[str], sentence: str) -> None:

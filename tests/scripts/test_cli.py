@@ -216,7 +216,7 @@ def test_a_wrong_override_is_one_sentence(run: Run, override: str, told: str) ->
 
 
 def test_completion_of_the_first_word_offers_verbs(run: Run) -> None:
-    assert run("-sc", "query=bash", COMP_LINE="wavetank pr", COMP_POINT="11").stdout.split() == ["promote"]
+    assert run("-sc", "query=bash", COMP_LINE="wavetank prom", COMP_POINT="13").stdout.split() == ["promote"]
     all_verbs = run("-sc", "query=bash", COMP_LINE="wavetank ", COMP_POINT="9").stdout.split()
     assert all_verbs == list(cli.VERBS)
 
