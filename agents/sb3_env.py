@@ -4,7 +4,7 @@ Stable-Baselines3 stores its last observation only after the next step, and adds
 reuses its arrays would silently be trained on the wrong rows.
 """
 
-from typing import Any, Protocol, runtime_checkable
+from typing import Any
 
 import numpy as np
 from gymnasium import spaces
@@ -13,14 +13,6 @@ from stable_baselines3.common.vec_env.base_vec_env import VecEnvStepReturn
 
 from .policy import TrainingError
 from .scaling import Scaler
-
-
-@runtime_checkable
-class Stateful(Protocol):
-    """An env whose episodes can be put aside and taken up again, to the last bit: named arrays out, the same in."""
-
-    def state(self) -> dict[str, np.ndarray]: ...
-    def set_state(self, state: dict[str, np.ndarray]) -> None: ...
 
 
 class OwnArrays(VecEnvWrapper):

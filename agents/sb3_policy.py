@@ -58,7 +58,8 @@ class RecurrentNetworkPolicy(RecurrentActorCriticPolicy):
 
     def __init__(self, *spaces_and_rate: Any, network: Callable[[], ActorCritic], units: int, **keywords: Any) -> None:
         observation_space, action_space, rate = spaces_and_rate
-        super().__init__(observation_space, action_space, rate, lstm_hidden_size=units, **keywords)
+        with torch.random.fork_rng(devices=[]):  # the layers that upstream builds draw nothing of ours
+            super().__init__(observation_space, action_space, rate, lstm_hidden_size=units, **keywords)
         for name in ("mlp_extractor", "action_net", "value_net", "lstm_critic", "critic", "log_std"):
             if hasattr(self, name):
                 delattr(self, name)

@@ -5,7 +5,6 @@ stands on (last observation, episode starts, the episodes that ended lately), an
 put aside. A checkpoint of another training is refused by the key that differs, a damaged one by its hash.
 """
 
-import json
 from collections import deque
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -13,11 +12,10 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 
+from .checkpoints import TRAINING, Stateful, close_record, open_record
 from .policy import TrainingError
-from .sb3_env import Stateful, unwrapped
-from .seal import check_seal, whole_folder, write_seal
-
-FORMAT = 2
+from .sb3_env import unwrapped
+from .seal import whole_folder
 
 
 class Memory(NamedTuple):
@@ -33,24 +31,18 @@ def write_checkpoint(folder: Path, model: Any, learnt: dict[str, Any], identity:
     """Write a checkpoint whole, or not at all; one that stands there is replaced only when the new one is whole."""
     env = unwrapped(model.get_env())
     with whole_folder(folder, replace=True) as draft:
-        torch.save(learnt | _standing(model), draft / "training.pt")
+        torch.save(learnt | _standing(model), draft / TRAINING)
         if isinstance(env, Stateful):
             np.savez(draft / "env.npz", **env.state())  # type: ignore[arg-type]  # numpy types savez too narrowly
-        told = {"format": FORMAT, **identity, "steps": int(model.num_timesteps), "updates": int(model._n_updates)}
-        (draft / "checkpoint.json").write_text(json.dumps(told, indent=2) + "\n")
-        write_seal(draft)
+        close_record(draft, identity, {"steps": int(model.num_timesteps), "updates": int(model._n_updates)})
     return folder
 
 
 def read_checkpoint(folder: Path, identity: dict[str, Any]) -> Memory:
     """A checkpoint's content; SealError where a byte differs, TrainingError where it is another training's."""
-    check_seal(folder)
-    told = json.loads((folder / "checkpoint.json").read_text())
-    for key, value in {"format": FORMAT, **identity}.items():
-        if told.get(key) != value:
-            raise TrainingError(f"checkpoint {folder} has {_difference(key, told.get(key), value)}")
+    told = open_record(folder, identity)
     device = "cuda" if torch.cuda.is_available() and identity["config"]["device"] != "cpu" else "cpu"
-    tensors = torch.load(folder / "training.pt", map_location=device, weights_only=True)
+    tensors = torch.load(folder / TRAINING, map_location=device, weights_only=True)
     if (folder / "env.npz").is_file():
         with np.load(folder / "env.npz", allow_pickle=False) as file:
             tensors["env"] = {name: file[name] for name in file.files}
@@ -94,16 +86,3 @@ def _standing(model: Any) -> dict[str, Any]:
         "last_starts": torch.from_numpy(np.array(model._last_episode_starts)),
         "episodes": [dict(episode) for episode in model.ep_info_buffer or []],
     }
-
-
-def _difference(key: str, theirs: Any, ours: Any) -> str:
-    if isinstance(theirs, dict) and isinstance(ours, dict):
-        for name in sorted(theirs.keys() | ours.keys()):
-            if theirs.get(name) != ours.get(name):
-                return f"{key}.{name} {_short(theirs.get(name))}, not {_short(ours.get(name))}"
-    return f"{key} {_short(theirs)}, not {_short(ours)}"
-
-
-def _short(value: object) -> str:
-    text = str(value)
-    return text if len(text) < 60 else text[:57] + "..."

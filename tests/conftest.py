@@ -3,7 +3,6 @@
 import os
 import sys
 from collections.abc import Iterator
-from importlib import import_module
 
 import pytest
 from hypothesis import settings
@@ -20,12 +19,18 @@ settings.load_profile("house")
 settings.register_profile("proof", deadline=None, max_examples=2000)  # `make proof`: fresh examples, many of them
 
 
+@pytest.fixture(autouse=True)
+def absl_leaves_pytest_s_stream_alone() -> None:
+    """absl, which RLlib brings, closes the stream it was born with when a Hydra door resets logging: not pytest's."""
+    absl = sys.modules.get("absl.logging")
+    if absl is not None:
+        absl.get_absl_handler().python_handler.stream = sys.__stderr__
+
+
 @pytest.fixture(scope="session")
 def ray_cluster() -> Iterator[None]:
     """A local Ray of two CPUs. Tests that use it are marked `ray` and `slow`."""
     rllib = pytest.importorskip("wavetank.agents.rllib", exc_type=ImportError)
     rllib.start_ray(num_cpus=2)
-    # absl, which RLlib brings, closes the stream it was born with when a Hydra door resets logging: not pytest's
-    import_module("absl.logging").get_absl_handler().python_handler.stream = sys.__stderr__
     yield
     rllib.stop_ray()

@@ -89,11 +89,17 @@ def _is_base(file: Path) -> bool:
     return not _heavy_behind(file, set())
 
 
+def _executed(body: list[ast.stmt]) -> list[ast.stmt]:
+    """The statements of a module's top level, those inside `try` and `with` too."""
+    inner = [node for node in body if isinstance(node, ast.Try | ast.With)]
+    return body + [statement for node in inner for statement in _executed(node.body)]
+
+
 def _heavy_behind(file: Path, seen: set[Path]) -> bool:
     if file in seen or not file.exists():
         return False
     seen.add(file)
-    for node in ast.parse(file.read_text()).body:
+    for node in _executed(ast.parse(file.read_text()).body):
         if isinstance(node, ast.Import) and any(a.name.partition(".")[0] in HEAVY for a in node.names):
             return True
         if isinstance(node, ast.ImportFrom):
