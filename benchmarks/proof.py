@@ -6,6 +6,7 @@ is committed with them; a tree with changes says so.
 
 import os
 import platform
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -16,6 +17,8 @@ from typing import NamedTuple
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = ROOT / "docs" / "proof.md"
+CURVES = ROOT / "docs" / "proof-of-learning.png"
+LEARNING = "learning"  # folder of that proof
 PYTEST = (sys.executable, "-m", "pytest", "-q")
 KERNEL_ROOMS = ("tests/market", "tests/envs", "tests/memory", "tests/simulators")
 QUICK = ("-m", "not slow and not ray")
@@ -49,13 +52,18 @@ def proofs(scratch: str) -> list[Proof]:
             (*PYTEST, *QUICK, "--hypothesis-profile=proof", *KERNEL_ROOMS),
             {},
         ),
+        Proof(
+            "both trainers learn where the right answer is known, and nobody passes without learning",
+            (sys.executable, "-P", "-m", "wavetank.scripts.cli", "prove", f"out={scratch}/{LEARNING}"),
+            {},
+        ),
     ]
 
 
 def main() -> int:
     with tempfile.TemporaryDirectory() as scratch:
         outcomes = [shown(proof) for proof in proofs(scratch)]
-    PAGE.write_text(page(outcomes))
+        PAGE.write_text(page(outcomes) + learnt(Path(scratch) / LEARNING))
     print(f"written: {PAGE.relative_to(ROOT)}")
     return 0 if all(outcome.stands for outcome in outcomes) else 1
 
@@ -91,6 +99,15 @@ def page(outcomes: list[Outcome]) -> str:
         for proof, stands, seen, seconds in outcomes
     ]
     return "\n".join(lines) + "\n"
+
+
+def learnt(folder: Path) -> str:
+    """The table that `wavetank prove` left, as a chapter of the page; its curves are kept beside the page."""
+    if not (folder / "prove.md").is_file():
+        return ""
+    shutil.copyfile(folder / "curves.png", CURVES)
+    table = (folder / "prove.md").read_text()
+    return f"\n#{table}\n![Learning curves of every seed]({CURVES.name})\n"
 
 
 def _git(*arguments: str) -> str:

@@ -17,6 +17,9 @@ PROGRAMS = (
     "features.py",
     "backtest.py",
     "sb3_ppo.py",
+    "rllib_ppo.py",
+    "whole_run.py",
+    "frozen_policy.py",
     "decision_latency.py",
 )
 PAGE = HERE.parent / "docs" / "benchmarks.md"

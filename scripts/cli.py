@@ -25,6 +25,7 @@ VERBS = {
     "walkforward": "train and judge over purged windows that walk through time",
     "stress": "drive a policy and its baselines through storms with paired seeds",
     "promote": "put the evidence before the gates: champion, or refused and why",
+    "prove": "show that both trainers learn where the right answer is known",
     "paper": "trade a policy on paper behind the risk gates, journalled",
     "data": "fetch, import, list and judge bars: what everything else stands on",
     "demo": "the whole way once: market, training, storms, promotion, paper, page",
@@ -35,7 +36,7 @@ VERBS = {
     "memory": "ask the past: what followed the most similar moments known by then",
     "doctor": "say what this installation is, and what is wrong with it",
 }
-HYDRA_VERBS = ("train", "sweep", "evaluate", "walkforward", "stress", "promote", "paper")
+HYDRA_VERBS = ("train", "sweep", "evaluate", "walkforward", "stress", "promote", "prove", "paper")
 # The trading loop makes one call a bar: there interpreted kernels are as fast, and start 0.3 s sooner.
 INTERPRETED_VERBS = ("paper", "replay", "journal")
 TELEMETRY_OFF = {"MLFLOW_DISABLE_TELEMETRY": "true", "RAY_USAGE_STATS_ENABLED": "0"}

@@ -111,6 +111,14 @@ def test_the_run_has_a_passport_that_sees_the_column_and_carries_its_source(at_t
 
 
 @pytest.mark.slow
+def test_the_passport_says_what_the_policy_was_paid_for(at_the_desk: Followed) -> None:
+    folder = at_the_desk.run / "passport"
+    assert load_passport(folder).manifest["rewards"]["weights"] == {"log_growth": 1.0, PART: 0.1}
+    carried = {str(path.relative_to(folder / "rewards")): path.read_text() for path in folder.glob("rewards/**/*.py")}
+    assert carried == {b.path: b.text for b in FILES if b.path.endswith(("__init__.py", "rewards.py"))}
+
+
+@pytest.mark.slow
 def test_the_reward_part_is_told_beside_the_house_s_and_counts(followed: Followed) -> None:
     told = {name: float(value) for name, value in map(str.split, followed.printed["-m"].splitlines())}
     assert list(told) == ["log_growth", "cost", "turnover", "drawdown", PART, "reward"]

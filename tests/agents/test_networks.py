@@ -127,7 +127,8 @@ def test_convolutions_run_along_time_over_all_columns() -> None:
     assert isinstance(layer, torch.nn.Conv1d)
     window = torch.from_numpy(np.random.default_rng(0).standard_normal((1, 12, 5)).astype(np.float32))
     found = encoder[1](encoder[0](window))[0, 1, 0]
-    assert float(found) == pytest.approx(float((layer.weight[1] * window[0, :3].T).sum() + layer.get_parameter("bias")[1]), abs=1e-5)
+    by_hand = (layer.weight[1] * window[0, :3].T).sum() + layer.get_parameter("bias")[1]
+    assert float(found) == pytest.approx(float(by_hand), abs=1e-5)
     assert net.heads(window)[0].shape == (1, 1)
     assert net.pi(window).shape == (1, 8)
 
