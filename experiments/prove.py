@@ -70,6 +70,7 @@ def prove(
     folder = Path(out)
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise ProofError(f"out {folder} holds something already; name a new folder")
+    folder.mkdir(parents=True, exist_ok=True)  # what cannot be written to is found before the first minute
     proof, facts = Proof(EXAMS), {"started_at": now.isoformat(), **origin()}
     for turn in order:
         told(str(turn))

@@ -34,6 +34,7 @@ CONFIG = PPOConfig(
     gae_lambda=0.9,
     log_std_init=-0.5,
     reward_scale=100.0,
+    threads=1,
 )
 NUM_ENVS, STEPS = 256, 82_000
 

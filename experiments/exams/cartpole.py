@@ -22,6 +22,7 @@ CONFIG = PPOConfig(
     epochs=10,
     gamma=0.98,
     gae_lambda=0.9,
+    threads=1,
 )
 NUM_ENVS, STEPS = 64, 123_000
 

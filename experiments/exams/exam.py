@@ -96,6 +96,8 @@ class Candidate:
             return _frozen(network, lesson.scaler.width)
         finally:
             trainer.close()
+            if self.backend == "sb3":  # RLlib closes the envs that it has made
+                env.close()
 
     def mark(self, exam: str, item: str, figure: float, sense: str, bound: float) -> Mark:
         """A mark of this candidate's."""

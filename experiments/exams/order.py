@@ -28,6 +28,7 @@ CONFIG = PPOConfig(
     gamma=1.0,
     gae_lambda=0.95,
     log_std_init=-1.0,
+    threads=1,
 )
 NUM_ENVS, STEPS = 256, 160_000
 

@@ -34,6 +34,7 @@ CONFIG = PPOConfig(
     gamma=0.97,
     gae_lambda=0.9,
     reward_scale=100.0,
+    threads=1,
 )
 NUM_ENVS, STEPS = 256, 200_000
 

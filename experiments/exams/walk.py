@@ -28,6 +28,7 @@ CONFIG = PPOConfig(
     gamma=0.9,
     gae_lambda=0.9,
     reward_scale=200.0,
+    threads=1,
 )
 NUM_ENVS, STEPS = 256, 100_000
 
