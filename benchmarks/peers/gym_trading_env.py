@@ -70,13 +70,15 @@ def vector_work(bars: Bars, count: int = 8, steps: int = 1_500) -> Callable[[], 
     return work
 
 
-def ppo_work(bars: Bars, batch_size: int, count: int = 8) -> Callable[[], int]:
-    """Stable-Baselines3's PPO as its users run it: `count` envs in its DummyVecEnv, its defaults but the minibatch."""
+def ppo_work(bars: Bars, batch_size: int, epochs: int = 10, count: int = 8) -> Callable[[], int]:
+    """Stable-Baselines3's PPO as its users run it: `count` envs in its DummyVecEnv, all else at its defaults."""
     from stable_baselines3 import PPO
     from stable_baselines3.common.vec_env import DummyVecEnv
 
     frame = _frame(bars)
-    model = PPO("MlpPolicy", DummyVecEnv([lambda: _make(frame) for _ in range(count)]), batch_size=batch_size)
+    model = PPO(
+        "MlpPolicy", DummyVecEnv([lambda: _make(frame) for _ in range(count)]), batch_size=batch_size, n_epochs=epochs
+    )
 
     def work() -> int:
         model.learn(model.n_steps * count, reset_num_timesteps=False)
