@@ -8,6 +8,8 @@ from typing import NamedTuple
 
 import torch
 
+from .keys import Rates
+
 KL_STOP = 1.5  # times target_kl: where the epochs of an update end (as in OpenAI's baselines and their heirs)
 HALF_LOG_TAU = 0.5 * math.log(2.0 * math.pi)
 
@@ -73,3 +75,25 @@ def categorical(logits: torch.Tensor, actions: torch.Tensor) -> tuple[torch.Tens
     log_odds = logits.log_softmax(dim=-1)
     chosen = log_odds.gather(-1, actions.long().unsqueeze(-1)).squeeze(-1)
     return chosen, -(log_odds.exp() * log_odds.clamp_min(-1e9)).sum(dim=-1)
+
+
+def figures_of(losses: list[Loss], log_std: torch.Tensor | None, rates: Rates) -> dict[str, float]:
+    """The figures of one update: means over its minibatches, and the last loss."""
+    means = {name: float(torch.stack([getattr(loss, name) for loss in losses]).mean()) for name in Loss._fields[1:]}
+    figures = {
+        "train/loss": float(losses[-1].total.detach()),
+        "train/policy_loss": means["policy"],
+        "train/value_loss": means["value"],
+        "train/entropy": means["entropy"],
+        "train/kl": means["kl"],
+        "train/clip_fraction": means["clipped"],
+        **rate_figures(rates),
+    }
+    if log_std is not None:
+        figures["train/std"] = float(log_std.detach().exp().mean())
+    return figures
+
+
+def rate_figures(rates: Rates) -> dict[str, float]:
+    """The rates under the names of figures."""
+    return {"train/learning_rate": rates.learning_rate, "train/clip": rates.clip}

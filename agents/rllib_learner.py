@@ -10,9 +10,9 @@ from typing import Any
 import torch
 from ray.rllib.core.learner.torch.torch_learner import TorchLearner
 
-from .keys import PPOConfig, Rates
+from .keys import PPOConfig
 from .networks import ActorCritic
-from .objective import Loss
+from .objective import figures_of
 from .policy import derived_seed
 from .rllib_module import MODULE
 from .rllib_rollout import Rollout, explained_variance, join
@@ -67,7 +67,7 @@ class RolloutLearner(TorchLearner):  # type: ignore[misc]  # Ray's classes are u
         batch = as_batch(rollout, self.network, self.keys, self.device)
         where = f"of the update at step {began + rollout.steps}"
         losses = update(self.network, self.optimizer, batch, self.keys, rates, self.random, where, peers)
-        figures = figures_of(losses, self.network, rates)
+        figures = figures_of(losses, self.network.log_std, rates)
         real = rollout.real
         figures["train/explained_variance"] = explained_variance(rollout.values[real], rollout.returns[real])
         return figures
@@ -96,21 +96,3 @@ class _Group:
     def total(self, part: torch.Tensor) -> torch.Tensor:
         torch.distributed.all_reduce(part)
         return part
-
-
-def figures_of(losses: list[Loss], network: ActorCritic, rates: Rates) -> dict[str, float]:
-    """The figures of one update: means over its minibatches, and the last loss; named as the other backend's."""
-    means = {name: float(torch.stack([getattr(loss, name) for loss in losses]).mean()) for name in Loss._fields[1:]}
-    figures = {
-        "train/loss": float(losses[-1].total),
-        "train/policy_loss": means["policy"],
-        "train/value_loss": means["value"],
-        "train/entropy": means["entropy"],
-        "train/kl": means["kl"],
-        "train/clip_fraction": means["clipped"],
-        "train/learning_rate": rates.learning_rate,
-        "train/clip": rates.clip,
-    }
-    if network.log_std is not None:
-        figures["train/std"] = float(network.log_std.detach().exp().mean())
-    return figures

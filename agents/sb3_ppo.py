@@ -18,7 +18,7 @@ from stable_baselines3.common.utils import explained_variance
 
 from .keys import PPOConfig, Rates
 from .networks import ActorCritic
-from .objective import KL_STOP, Loss, Samples, normalised, ppo_loss
+from .objective import KL_STOP, Loss, Samples, figures_of, normalised, ppo_loss, rate_figures
 from .policy import TrainingError
 from .sb3_policy import NetworkPolicy, likelihood
 
@@ -55,7 +55,7 @@ class LeanPPO(PPO):
         losses = update(self.policy.network, self.policy.optimizer, self._rollout(), self.keys, rates, where)
         self._n_updates += 1
         buffer = self.rollout_buffer
-        figures = figures_of(losses, self.policy.network, rates)
+        figures = figures_of(losses, self.policy.network.log_std, rates)
         figures["train/explained_variance"] = float(explained_variance(buffer.values.ravel(), buffer.returns.ravel()))
         report(self, figures, batch)
 
@@ -97,7 +97,7 @@ class WatchedRecurrentPPO(RecurrentPPO):
         if not np.isfinite(told["train/loss"]) or not all(bool(w.isfinite().all()) for w in self.policy.parameters()):
             self.policy.load_state_dict(before)
             raise _not_a_number(told["train/loss"], f"in the update at step {self.num_timesteps}")
-        report(self, _upstream_figures(told) | _rate_figures(rates), batch)
+        report(self, _upstream_figures(told) | rate_figures(rates), batch)
 
 
 def network_of(model: LeanPPO | WatchedRecurrentPPO) -> ActorCritic:
@@ -166,23 +166,6 @@ def minibatches(rollout: Rollout, keys: PPOConfig) -> Iterator[tuple[int, torch.
             yield epoch, rows
 
 
-def figures_of(losses: list[Loss], network: ActorCritic, rates: Rates) -> dict[str, float]:
-    """The figures of one update: means over its minibatches, and the last loss."""
-    means = {name: float(torch.stack([getattr(loss, name) for loss in losses]).mean()) for name in Loss._fields[1:]}
-    figures = {
-        "train/loss": float(losses[-1].total.detach()),
-        "train/policy_loss": means["policy"],
-        "train/value_loss": means["value"],
-        "train/entropy": means["entropy"],
-        "train/kl": means["kl"],
-        "train/clip_fraction": means["clipped"],
-        **_rate_figures(rates),
-    }
-    if network.log_std is not None:
-        figures["train/std"] = float(network.log_std.detach().exp().mean())
-    return figures
-
-
 def episode_figures(model: Any) -> dict[str, float]:
     """Means over the episodes that ended lately: return, length, and each part of the reward."""
     ended = list(model.ep_info_buffer or [])
@@ -224,10 +207,6 @@ def _upstream_figures(told: Mapping[str, Any]) -> dict[str, float]:
     return {ours: float(told[theirs]) for theirs, ours in names.items()} | {
         "train/entropy": -float(told["train/entropy_loss"])
     }
-
-
-def _rate_figures(rates: Rates) -> dict[str, float]:
-    return {"train/learning_rate": rates.learning_rate, "train/clip": rates.clip}
 
 
 def _not_a_number(loss: float, place: str) -> TrainingError:
