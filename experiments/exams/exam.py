@@ -14,7 +14,6 @@ from hydra.utils import get_class
 
 from ...agents.frozen import FrozenPolicy
 from ...agents.keys import PPOConfig
-from ...agents.policy import Callback
 from ...agents.scaling import Scaler
 from ...envs.adapters import SB3VecEnv
 from ..seeds import derive_seed
@@ -79,7 +78,6 @@ class Candidate:
     backend: str
     seed: int
     control: bool = False
-    watchers: Sequence[Callback] = ()
     curves: list[Curve] = field(default_factory=list)
 
     def learn(self, lesson: Lesson) -> FrozenPolicy:
@@ -92,7 +90,7 @@ class Candidate:
         self.curves.append(curve)
         trainer, env = self._begin(lesson, config)
         try:
-            network = trainer.fit(env, steps, [curve, *self.watchers])
+            network = trainer.fit(env, steps, [curve])
             return _frozen(network, lesson.scaler.width)
         finally:
             trainer.close()

@@ -20,8 +20,11 @@ ORDER = ParentOrder(slices=10)  # equal slices cost a third more than the best s
 ORDERS = 512  # fresh ones
 ABOVE = 0.03  # the closed form's cost
 
+NUM_ENVS, STEPS = 256, 160_000
 CONFIG = PPOConfig(
     learning_rate=3e-3,
+    learning_rate_end=0.0,
+    horizon=STEPS,
     rollout=40,
     minibatch=2048,
     epochs=10,
@@ -30,7 +33,6 @@ CONFIG = PPOConfig(
     log_std_init=-1.0,
     threads=1,
 )
-NUM_ENVS, STEPS = 256, 160_000
 
 
 @dataclass(frozen=True)

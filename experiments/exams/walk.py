@@ -13,15 +13,18 @@ from .exam import Candidate, Lesson, Mark
 from .market import Ground, length, walk
 
 LAW = RandomWalk(return_sd=0.005, substeps=1)
-ACTIONS = "discrete:3"
+ACTIONS = "discrete:5"  # of which one is flat
 NOISES = 3  # columns
 TRAINING_BARS = 100_000
 TRAINING_EPISODE = 32
 EPISODES, EPISODE = 32, 240  # fresh ones, of ten days
 POSITION, COST_BPS = 0.05, 1.0  # the mean of |position|, and what may be paid a day
 
+NUM_ENVS, STEPS = 256, 131_000
 CONFIG = PPOConfig(
     learning_rate=1e-3,
+    learning_rate_end=0.0,
+    horizon=STEPS,
     rollout=32,
     minibatch=2048,
     epochs=10,
@@ -30,7 +33,6 @@ CONFIG = PPOConfig(
     reward_scale=200.0,
     threads=1,
 )
-NUM_ENVS, STEPS = 256, 100_000
 
 
 @dataclass(frozen=True)

@@ -120,12 +120,12 @@ def test_the_middle_leaves_out_a_quarter_on_either_side(shares: list[float], mea
 
 def test_the_cost_of_a_day_and_the_mean_position_are_those_of_a_policy_that_is_long_every_other_hour() -> None:
     ground = random_walk.ground_of(1, "test")
-    turn = Hand(lambda rows: np.where(rows[:, POSITION] == 0.0, 2.0, 1.0))
+    turn = Hand(lambda rows: np.where(rows[:, POSITION] == 0.0, 4.0, 2.0))
     walked = walk(turn, ground, 4, 24)
     assert walked.days == 1.0
     assert walked.mean_position == pytest.approx(0.5, abs=0.01)
     assert walked.cost_bps_a_day == pytest.approx(24 * COST * 1e4, rel=0.01)
-    flat = walk(Hand(lambda rows: np.ones(len(rows))), ground, 4, 24)
+    flat = walk(Hand(lambda rows: np.full(len(rows), 2.0)), ground, 4, 24)
     assert (flat.mean_position, flat.cost_bps_a_day) == (0.0, 0.0)
 
 
