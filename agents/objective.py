@@ -81,7 +81,7 @@ def figures_of(losses: list[Loss], log_std: torch.Tensor | None, rates: Rates) -
     """The figures of one update: means over its minibatches, and the last loss."""
     means = {name: float(torch.stack([getattr(loss, name) for loss in losses]).mean()) for name in Loss._fields[1:]}
     figures = {
-        "train/loss": float(losses[-1].total.detach()),
+        "train/loss": float(losses[-1].total),
         "train/policy_loss": means["policy"],
         "train/value_loss": means["value"],
         "train/entropy": means["entropy"],

@@ -143,7 +143,7 @@ def update(
     weights, losses = list(network.parameters()), []
     for epoch, rows in minibatches(rollout, keys):
         loss = _loss(network, rollout, rows, keys, rates)
-        losses.append(loss)
+        losses.append(loss._replace(total=loss.total.detach()))
         place = f"in epoch {epoch + 1} {where}"
         if not bool(loss.total.isfinite()):
             raise _not_a_number(loss.total.item(), place)

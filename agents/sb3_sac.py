@@ -5,9 +5,7 @@ Knows a VecEnv and no market. A resumed training goes on to the last bit, its me
 
 import copy
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict
-from pathlib import Path
+from collections.abc import Mapping
 from time import perf_counter
 from typing import Any
 
@@ -16,79 +14,33 @@ import torch
 from gymnasium import spaces
 from stable_baselines3 import SAC
 from stable_baselines3.common.torch_layers import BaseFeaturesExtractor
-from stable_baselines3.common.utils import set_random_seed
 from stable_baselines3.common.vec_env import VecEnv
 from torch import nn
 
 from .keys import SACConfig
 from .networks import ACTIVATION_MODULES, SIGMA_MAX, ScalerLayer
-from .policy import Callback, Metrics, TrainingError, derived_seed, derived_seed32, finite_figures
-from .sb3_env import OwnArrays, check_env, unwrapped
+from .policy import TrainingError, derived_seed32
+from .sb3_env import OwnArrays
 from .sb3_ppo import episode_figures
-from .sb3_state import Memory, read_checkpoint, restore, set_generators, write_checkpoint
+from .sb3_training import SB3Training
 from .scaling import Scaler
 
 REPORT_EVERY = 8192  # environment steps between two reports: an update of SAC is too small to tell of each
 REMEMBERED = ("observations", "next_observations", "actions", "rewards", "dones", "timeouts")
 
 
-class SB3SACTrainer:
-    """SAC behind the `Trainer` protocol; `env` is a VecEnv with a Box(-1, 1, (1,)) action."""
+class SB3SACTrainer(SB3Training[SACConfig, "SACNetwork"]):
+    """SAC; `env` is a VecEnv with a Box(-1, 1, (1,)) action."""
 
-    def __init__(self, config: SACConfig, scaler: Scaler, metrics: Metrics | None = None) -> None:
-        self.config, self.scaler, self._metrics = config, scaler, metrics
-        self._model: WatchedSAC | None = None
-        self._callbacks: Sequence[Callback] = ()
-        self._memory: Memory | None = None
-
-    @property
-    def steps(self) -> int:
-        return 0 if self._model is None else int(self._model.num_timesteps)
-
-    def fit(self, env: VecEnv, steps: int, callbacks: Sequence[Callback] = ()) -> "SACNetwork":
-        """Train until `steps` environment steps are done in all, rounded up to whole rollouts."""
-        torch.set_num_threads(self.config.chosen_threads)
-        if self._model is None:
-            self._model = self._build(env, "episodes")
-        elif unwrapped(self._model.get_env()) is not env:
-            raise ValueError("this trainer began on another env: give it the same one, or resume a checkpoint on this")
-        self._callbacks = callbacks
-        if self._memory is not None:
-            set_generators(self._memory)
-            self._memory = None
-        if steps > self.steps:
-            try:
-                self._model.learn(steps - self.steps, log_interval=None, reset_num_timesteps=False)
-            except _Stopped:
-                return self.policy()
-        return self.policy()
+    backend = "sb3_sac"
 
     def policy(self) -> "SACNetwork":
         return SACNetwork(self._trained(), self.config.reward_scale)
 
-    def save(self, folder: Path) -> Path:
-        model = self._trained()
-        return write_checkpoint(Path(folder), model, model.learnt(), self._identity(unwrapped(model.get_env())))
-
-    def resume(self, folder: Path, env: VecEnv) -> None:
-        """Take everything from a checkpoint, as `SB3Trainer.resume`."""
-        check_env(env, self.scaler)
-        told = read_checkpoint(Path(folder), self._identity(env))
-        model = self._build(env, f"episodes after {told.steps}")
-        restore(model, told, env)
-        model.load_learnt(told.tensors)
-        self._memory, self._model = told, model
-
-    def close(self) -> None:
-        """Nothing to let go of, as `SB3Trainer.close`."""
-
-    def _build(self, env: VecEnv, episodes: str) -> "WatchedSAC":
-        check_env(env, self.scaler)
+    def _make(self, env: VecEnv, episodes: str) -> "WatchedSAC":
         if not isinstance(env.action_space, spaces.Box):
             raise ValueError(f"sac chooses a target exposure (env.actions=box); this env has {env.action_space}")
         config = self.config
-        set_random_seed(derived_seed32(config.seed, "weights"))
-        env.seed(derived_seed(config.seed, episodes))
         model = WatchedSAC(
             "MlpPolicy",
             OwnArrays(env, config.reward_scale),
@@ -113,33 +65,18 @@ class SB3SACTrainer:
         model.action_space.seed(derived_seed32(config.seed, f"first actions of {episodes}"))
         return model
 
+    def _learnt(self) -> dict[str, Any]:
+        learnt: dict[str, Any] = self._trained().learnt()
+        return learnt
+
+    def _load(self, tensors: Mapping[str, Any]) -> None:
+        self._trained().load_learnt(tensors)
+
     def _on_figures(self, step: int, found: Mapping[str, float]) -> None:
-        if not np.isfinite(found["train/loss"]):
-            raise TrainingError(
-                f"the loss became {found['train/loss']} before step {step}; the last checkpoint is good"
-            )
-        figures = finite_figures(found)
-        if self._metrics is not None:
-            self._metrics.log(step, figures)
-        if False in [callback.on_update(step, figures) for callback in self._callbacks]:
-            raise _Stopped
-
-    def _identity(self, env: VecEnv) -> dict[str, Any]:
-        told = {
-            "backend": "sb3_sac",
-            "config": asdict(self.config) | {"threads": self.config.chosen_threads},
-            "scaler": self.scaler.to_json(),
-            "observation": list(env.observation_space.shape or ()),
-            "action": str(env.action_space),
-            "envs": env.num_envs,
-        }
-        plain: dict[str, Any] = json.loads(json.dumps(told))
-        return plain
-
-    def _trained(self) -> "WatchedSAC":
-        if self._model is None:
-            raise ValueError("nothing is trained yet: call fit or resume first")
-        return self._model
+        loss = found["train/loss"]
+        if not np.isfinite(loss):
+            raise TrainingError(f"the loss became {loss} before step {step}; the last checkpoint is good")
+        super()._on_figures(step, found)
 
 
 class ScaledFeatures(BaseFeaturesExtractor):
@@ -249,7 +186,3 @@ class SACNetwork(nn.Module):
         pair = torch.cat([features, action], dim=1)
         first, second = (critic(pair).squeeze(-1) for critic in self.critics)
         return action, (1.0 - sigma / SIGMA_MAX).clamp(0.0, 1.0), torch.minimum(first, second) / self.reward_scale
-
-
-class _Stopped(Exception):
-    """A callback asked to stop."""

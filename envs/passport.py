@@ -139,7 +139,7 @@ def export_passport(
             raise ValueError(f"the network takes {policy.shape}, observation {spec.name} shows {spec.shape}")
         golden = record_golden(policy, bars, spec, terrain.terms, terrain.action, past)
         np.savez(draft / GOLDEN, **golden.arrays())  # type: ignore[arg-type]  # numpy types savez too narrowly
-        reference = reference_of(_fitted_rows(bars, spec, past), (*spec.market, *spec.memory))
+        reference = reference_of(fitted_rows(bars, spec, past), (*spec.market, *spec.memory))
         np.savez(draft / REFERENCE, **reference)  # type: ignore[arg-type]  # as above
         manifest = {
             "name": name,
@@ -184,7 +184,7 @@ def load_passport(folder: str | Path, *, now: datetime | None = None, public_key
     return Passport(policy, terrain, _memory(folder, terrain, manifest.get("memory")))
 
 
-def _fitted_rows(bars: Bars, spec: ObservationSpec, past: Tabled | None) -> NDArray[np.float32]:
+def fitted_rows(bars: Bars, spec: ObservationSpec, past: Tabled | None) -> NDArray[np.float32]:
     """(T, market + memory) float32 of the warm bars: what a policy's scaler was fitted on, and drift is told from."""
     rows = feature_matrix(bars, spec.market)
     if past is not None:

@@ -19,9 +19,8 @@ from ..conf.schema import HistoryEnv, MemorySchema, ProcessEnv, TrainConfig
 from ..envs.adapters import rllib_arena_creator
 from ..envs.arena import ArenaEnv, BatchArenaEnv
 from ..envs.batch import BatchTradingEnv
-from ..envs.features import feature_matrix
 from ..envs.observation import ObservationSpec
-from ..envs.passport import Terrain
+from ..envs.passport import Terrain, fitted_rows
 from ..envs.past import Tabled
 from ..envs.remembrance import Remembrance
 from ..envs.setup import EnvKeywords
@@ -81,10 +80,7 @@ class Course:
 
     def rows(self) -> NDArray[np.float32]:
         """(T, market + memory) float32 of the training bars, warm ones only: what the scaler is fitted on."""
-        rows = feature_matrix(self.train, self.terrain.spec.market)
-        if self.past is not None:
-            rows = np.hstack([rows, self.past.matrix_for(self.train)])
-        return rows[np.isfinite(rows).all(axis=1)]
+        return fitted_rows(self.train, self.terrain.spec, self.past)
 
     def judge(
         self, policy: Policy, role: str, *, name: str, limits: Limits | None = None, close_out: bool = False

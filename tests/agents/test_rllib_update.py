@@ -116,11 +116,11 @@ def both(keys: PPOConfig, theirs: PPOConfig, network: ActorCritic, dummies: int 
     return difference(here, there), len(ours), len(told)
 
 
-@pytest.mark.parametrize("kind", ["box", "discrete", "masked"])
-@pytest.mark.parametrize("name", VARIANTS)
+@pytest.mark.parametrize(
+    ("name", "kind"),  # a mask reads the account's columns, which a window of noise does not have
+    [(n, k) for n in VARIANTS for k in ("box", "discrete", "masked") if (n, k) != ("conv", "masked")],
+)
 def test_one_update_of_both_backends_leaves_the_same_weights(name: str, kind: str) -> None:
-    if kind == "masked" and name == "conv":
-        pytest.skip("the account's columns stand in every bar of a window")
     keys = keys_of(**VARIANTS[name], mask=kind == "masked")
     shape, levels = (WINDOW if name == "conv" else (WIDTH,)), (0 if kind == "box" else 3)
     apart, ours, theirs = both(keys, keys, network_of(keys, shape, levels))

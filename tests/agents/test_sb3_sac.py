@@ -62,7 +62,7 @@ def test_first_actions_are_the_run_s_own_before_and_after_a_resumption(tmp_path:
     again, env = SB3SACTrainer(early, leaky_scaler()), LeakyVecEnv(8)
     again.resume(tmp_path / "checkpoint", env)
     again.fit(env, 80)
-    first, second = (trainer._model.replay_buffer.actions[:10] for trainer in (whole, again))  # type: ignore[union-attr]  # both were fitted
+    first, second = (trainer._model.replay_buffer.actions[:10] for trainer in (whole, again))
     assert np.array_equal(first, second)
     assert len(np.unique(first)) == 80
 
