@@ -14,6 +14,7 @@ from torch import nn
 
 from .keys import PPOConfig
 from .masking import HALTED, REDUCING, SLACK, Masking
+from .objective import categorical, gaussian
 from .scaling import Scaler
 
 SIGMA_MAX = 1.0  # of a Gaussian action: one deviation then spans from flat to fully invested, so confidence is 0
@@ -179,6 +180,12 @@ class ActorCritic(nn.Module):
         """Values (n,) of scaled observations (n, *shape), without recurrence."""
         value: torch.Tensor = self.value(self.vf(scaled))
         return value.squeeze(-1)
+
+    def likelihood(self, outputs: torch.Tensor, actions: torch.Tensor) -> Pair:
+        """Log probability (n,) and entropy of actions under the policy's outputs."""
+        if self.log_std is None:
+            return categorical(outputs, actions)
+        return gaussian(outputs, self.log_std, actions)
 
     def _heads(self, pi: torch.Tensor, vf: torch.Tensor, scaled: torch.Tensor) -> Pair:
         outputs: torch.Tensor = self.action(pi)

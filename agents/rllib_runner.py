@@ -17,7 +17,7 @@ from ray.rllib.env.env_runner import EnvRunner
 
 from ..market.jit import set_threads
 from .checkpoints import Stateful
-from .objective import categorical, gaussian
+from .networks import ActorCritic
 from .policy import TrainingError, derived_seed
 from .rllib_env import EnvCreator, check_observations, checked
 from .rllib_module import STATE, device_of
@@ -181,13 +181,14 @@ class ArrayEnvRunner(EnvRunner):  # type: ignore[misc]  # Ray's classes are unty
         return actions.cpu().numpy(), log_prob.cpu().numpy(), values, state
 
     def _draw(self, outputs: torch.Tensor, random: torch.Generator) -> tuple[torch.Tensor, torch.Tensor]:
-        if self.module.network.log_std is None:
-            indices = torch.multinomial(outputs.softmax(dim=1), 1, generator=random).squeeze(1)
-            return indices, categorical(outputs, indices)[0]
-        mean, log_std = outputs.chunk(2, dim=1)
+        network: ActorCritic = self.module.network
+        if network.log_std is None:
+            actions = torch.multinomial(outputs.softmax(dim=1), 1, generator=random).squeeze(1)
+            return actions, network.likelihood(outputs, actions)[0]
+        mean = outputs[:, : len(network.log_std)]
         noise = torch.randn(mean.shape, generator=random, device=mean.device)
-        actions = mean + log_std.exp() * noise
-        return actions, gaussian(mean, log_std, actions)[0]
+        actions = mean + network.log_std.exp() * noise
+        return actions, network.likelihood(mean, actions)[0]
 
 
 def _endings(walk: Walk, done: Flags, infos: dict[str, Any]) -> list[Ended]:

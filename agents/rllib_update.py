@@ -11,7 +11,7 @@ import torch
 
 from .keys import PPOConfig, Rates
 from .networks import ActorCritic
-from .objective import KL_STOP, Loss, Samples, categorical, gaussian, normalised, ppo_loss
+from .objective import KL_STOP, Loss, Samples, normalised, ppo_loss
 from .policy import TrainingError
 from .rllib_rollout import Rollout
 
@@ -150,10 +150,7 @@ def _loss(
         return None, Loss(*peers.total(torch.zeros(len(Loss._fields), device=rows.device)))
     outputs, values = _heads(network, batch, mine, share)
     actions = batch.actions.index_select(0, mine)
-    if network.log_std is None:
-        log_prob, entropy = categorical(outputs, actions)
-    else:
-        log_prob, entropy = gaussian(outputs, network.log_std, actions)
+    log_prob, entropy = network.likelihood(outputs, actions)
     loss = ppo_loss(
         log_prob, entropy, values, Samples(*(part[share.taken] for part in samples)),
         clip=rates.clip, entropy_weight=rates.entropy, value_weight=keys.value_coef,

@@ -14,7 +14,6 @@ from stable_baselines3.common.type_aliases import Schedule
 from torch import nn
 
 from .networks import ActorCritic
-from .objective import categorical, gaussian
 
 ADAM_EPSILON = 1e-5  # as in the paper's code, and upstream's
 
@@ -37,14 +36,14 @@ class NetworkPolicy(ActorCriticPolicy):
     ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         outputs, values = self.network.heads(self.network.scaler(obs))
         actions = drawn(self.network, outputs, deterministic)
-        return actions, values, likelihood(self.network, outputs, actions)[0]
+        return actions, values, self.network.likelihood(outputs, actions)[0]
 
     def predict_values(self, obs: Any) -> torch.Tensor:
         return self.network.values(self.network.scaler(obs))
 
     def evaluate_actions(self, obs: Any, actions: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         outputs, values = self.network.heads(self.network.scaler(obs))
-        return (values, *likelihood(self.network, outputs, actions))
+        return (values, *self.network.likelihood(outputs, actions))
 
     def _predict(self, observation: Any, deterministic: bool = False) -> torch.Tensor:
         outputs, _ = self.network.heads(self.network.scaler(observation))
@@ -72,7 +71,7 @@ class RecurrentNetworkPolicy(RecurrentActorCriticPolicy):
     ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, RNNStates]:
         (outputs, values), after = self._step(obs, lstm_states, episode_starts)
         actions = drawn(self.network, outputs, deterministic)
-        return actions, values, likelihood(self.network, outputs, actions)[0], self._apart(after)
+        return actions, values, self.network.likelihood(outputs, actions)[0], self._apart(after)
 
     def predict_values(  # type: ignore[override]  # as above
         self, obs: torch.Tensor, lstm_states: tuple[torch.Tensor, torch.Tensor], episode_starts: torch.Tensor
@@ -91,7 +90,7 @@ class RecurrentNetworkPolicy(RecurrentActorCriticPolicy):
         state = torch.where(begins[:, None], torch.zeros_like(state), state)
         scaled = self.network.scaler(obs).unflatten(0, (sequences, -1))
         (outputs, values), _ = self.network.sequence(scaled, state)
-        log_prob, entropy = likelihood(self.network, outputs, actions)
+        log_prob, entropy = self.network.likelihood(outputs, actions)
         return values, log_prob, entropy.expand_as(log_prob)
 
     def _predict(  # type: ignore[override]  # as above
@@ -140,10 +139,3 @@ def drawn(network: ActorCritic, outputs: torch.Tensor, deterministic: bool) -> t
     if network.log_std is None:
         return outputs.argmax(dim=1) if deterministic else torch.multinomial(outputs.softmax(dim=1), 1).squeeze(1)
     return outputs if deterministic else outputs + network.log_std.exp() * torch.randn_like(outputs)
-
-
-def likelihood(network: ActorCritic, outputs: torch.Tensor, actions: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Log probability (n,) and entropy of actions under the policy's outputs."""
-    if network.log_std is None:
-        return categorical(outputs, actions)
-    return gaussian(outputs, network.log_std, actions)

@@ -20,7 +20,7 @@ from .keys import PPOConfig, Rates
 from .networks import ActorCritic
 from .objective import KL_STOP, Loss, Samples, figures_of, normalised, ppo_loss, rate_figures
 from .policy import TrainingError
-from .sb3_policy import NetworkPolicy, likelihood
+from .sb3_policy import NetworkPolicy
 
 EPISODE_KEYS = {"r": "rollout/return", "l": "rollout/length"}
 Watch: TypeAlias = Callable[[int, Mapping[str, float]], None]
@@ -188,7 +188,7 @@ def _loss(network: ActorCritic, rollout: Rollout, rows: torch.Tensor, keys: PPOC
     if keys.normalize_advantage:
         samples = samples._replace(advantages=normalised(samples.advantages))
     outputs, values = network.heads(rollout.scaled.index_select(0, rows))
-    log_prob, entropy = likelihood(network, outputs, rollout.actions.index_select(0, rows))
+    log_prob, entropy = network.likelihood(outputs, rollout.actions.index_select(0, rows))
     return ppo_loss(
         log_prob, entropy, values, samples,
         clip=rates.clip, entropy_weight=rates.entropy, value_weight=keys.value_coef,

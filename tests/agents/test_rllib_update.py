@@ -20,7 +20,6 @@ from wavetank.agents.policy import TrainingError
 from wavetank.agents.rllib_rollout import Rollout
 from wavetank.agents.rllib_update import Batch, as_batch, update
 from wavetank.agents.sb3 import SB3Trainer
-from wavetank.agents.sb3_policy import likelihood
 from wavetank.agents.scaling import Scaler
 
 from .leaky import LeakyVecEnv, leaky_scaler
@@ -89,7 +88,7 @@ def drawn(network: ActorCritic, keys: PPOConfig, dummies: int = 0) -> Rollout:
 def likely(network: ActorCritic, observations: np.ndarray, actions: np.ndarray) -> np.ndarray:
     with torch.no_grad():
         outputs, _ = network.heads(network.scaler(torch.from_numpy(observations).flatten(0, 1)))
-        return likelihood(network, outputs, torch.from_numpy(actions).flatten(0, 1))[0].numpy().reshape(STEPS, COUNT)
+        return network.likelihood(outputs, torch.from_numpy(actions).flatten(0, 1))[0].numpy().reshape(STEPS, COUNT)
 
 
 def as_theirs(batch: Batch) -> sb3_ppo.Rollout:
