@@ -18,7 +18,8 @@ from stable_baselines3.common.vec_env import VecEnv
 from torch import nn
 
 from .keys import SACConfig
-from .networks import ACTIVATION_MODULES, SIGMA_MAX, ScalerLayer
+from .layers import ACTIVATION_MODULES, ScalerLayer
+from .networks import SIGMA_MAX
 from .policy import TrainingError, derived_seed32
 from .sb3_env import OwnArrays
 from .sb3_ppo import episode_figures

@@ -6,19 +6,8 @@ import torch
 
 from wavetank.agents.keys import PPOConfig
 from wavetank.agents.masking import Masking, allowed
-from wavetank.agents.networks import ActorCritic, PolicyNetwork, ScalerLayer
+from wavetank.agents.networks import ActorCritic, PolicyNetwork
 from wavetank.agents.scaling import Scaler
-
-
-def hard_rows(width: int) -> np.ndarray:
-    rng = np.random.default_rng(3)
-    return (rng.standard_normal((2_000, width)) * 10.0 ** rng.integers(-12, 12, (2_000, width))).astype(np.float32)
-
-
-def awkward_scaler(width: int) -> Scaler:
-    rng = np.random.default_rng(4)
-    clip = np.where(np.arange(width) % 3 == 0, np.inf, 10.0)
-    return Scaler(rng.standard_normal(width) * 100, rng.random(width) + 1e-6, clip)
 
 
 def network(outputs: int, log_std: float | None, reward_scale: float = 1.0) -> tuple[ActorCritic, PolicyNetwork]:
@@ -27,20 +16,6 @@ def network(outputs: int, log_std: float | None, reward_scale: float = 1.0) -> t
     net = ActorCritic(Scaler.identity(6), (6,), keys, outputs, discrete=log_std is None)
     torch.nn.init.normal_(net.action.weight, std=2.0)
     return net, PolicyNetwork(net, reward_scale)
-
-
-def test_scaler_layer_equals_the_numpy_scaler_to_the_last_bit() -> None:
-    scaler, rows = awkward_scaler(9), hard_rows(9)
-    layer = ScalerLayer(scaler)(torch.from_numpy(rows)).numpy()
-    assert layer.dtype == np.float32
-    assert np.array_equal(layer, scaler.apply(rows))
-
-
-def test_scaler_layer_has_nothing_to_train_and_nothing_that_a_state_could_narrow() -> None:
-    layer = ScalerLayer(awkward_scaler(3))
-    assert list(layer.parameters()) == []
-    assert layer.state_dict() == {}
-    assert layer.spread.dtype == torch.float64
 
 
 def test_gaussian_policy_answers_its_mean_clipped() -> None:

@@ -16,8 +16,8 @@ from torch import nn
 from wavetank.agents.export import export_graph
 from wavetank.agents.frozen import FrozenPolicy
 from wavetank.agents.keys import PPOConfig
+from wavetank.agents.layers import ScalerLayer
 from wavetank.agents.masking import Masking, allowed
-from wavetank.agents.networks import ScalerLayer
 from wavetank.agents.policy import TrainingError
 from wavetank.agents.sb3 import SB3Trainer
 from wavetank.agents.scaling import Scaler
