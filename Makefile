@@ -87,7 +87,7 @@ lock: ## Write requirements.lock from pyproject.toml (UV_ARGS=--upgrade renews e
 	@mkdir -p build && cp requirements.lock build/requirements.raw
 	test -x build/uv/bin/uv || { $(PYTHON) -m venv build/uv && build/uv/bin/pip install -q $(PIP_ARGS) uv; }
 	UV_NO_CONFIG=1 build/uv/bin/uv pip compile --quiet --universal --fork-strategy fewest --python-version 3.11 \
-		--extra research --extra dev --no-annotate --no-header --no-emit-index-url --no-emit-find-links \
+		--extra research --extra viz --extra dev --no-annotate --no-header --no-emit-index-url --no-emit-find-links \
 		$(UV_ARGS) pyproject.toml --output-file build/requirements.raw
 	grep -vE '^(nvidia|cuda|triton)' build/requirements.raw > requirements.lock
 	@! grep -nE '://|^ *(-|\#)' requirements.lock || { echo "requirements.lock must name packages only" >&2; exit 2; }

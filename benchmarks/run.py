@@ -14,6 +14,7 @@ PROGRAMS = (
     "batch_env.py",
     "growth.py",
     "portfolio_env.py",
+    "arena.py",
     "features.py",
     "backtest.py",
     "sb3_ppo.py",

@@ -17,7 +17,7 @@ from .axes import Scale, Tick, apart, number_ticks, spread, thin, time_ticks
 
 Floats = NDArray[np.float64]
 
-STYLES = {  # name of a line's role: CSS class
+STYLES = {  # name of a line's role: CSS class; any other role is its own class, for the page's style sheet to know
     "policy": "policy",
     "hold": "hold",
     "ma_cross": "cross",
@@ -186,7 +186,7 @@ def _line(size: Size, line: Line, x: Scale, y: Scale) -> str:
         xs, ys = np.repeat(xs, 2)[1:], np.repeat(ys, 2)[:-1]
     points = [f"{a:.1f} {b:.1f}" for a, b in zip(x.all(xs), y.all(np.clip(ys, y.low, y.high)), strict=True)]
     path = "M" + "L".join(points)
-    style = STYLES[line.role]
+    style = _style(line.role)
     area = ""
     if line.filled:
         base = y(min(max(0.0, y.low), y.high))
@@ -219,7 +219,7 @@ def _end_labels(size: Size, lines: Sequence[Line], y: Scale, top: float, bottom:
     left = size.width - size.right + 8
     moved = apart(places, 14.0, top + 6, bottom - 2)
     return "".join(
-        _text(left, place + 4, line.label, f"label {STYLES[line.role]}")
+        _text(left, place + 4, line.label, f"label {_style(line.role)}")
         for line, place in zip(shown, moved, strict=True)
     )
 
@@ -235,7 +235,7 @@ def _intervals(size: Size, rows: Sequence[Range], percent: bool) -> str:
         parts.append(f'<path class="{kind}" d="M{x(tick.at):.1f} 6V{height:.1f}"/>')
         parts.append(_text(x(tick.at), height + 16, tick.label, "tick middle"))
     for i, row in enumerate(rows):
-        middle, style = 6 + 26.0 * i + 13, STYLES[row.role]
+        middle, style = 6 + 26.0 * i + 13, _style(row.role)
         parts.append(_text(left - 10, middle + 4, row.label, "tick end"))
         parts.append(f'<path class="whisker {style}" d="M{x(row.low):.1f} {middle:.1f}H{x(row.high):.1f}"/>')
         parts.append(f'<circle class="dot {style}" cx="{x(row.estimate):.1f}" cy="{middle:.1f}" r="4.5"/>')
@@ -254,6 +254,10 @@ def _bars(size: Size, rows: Sequence[tuple[str, float]], unit: str) -> str:
         )
         parts.append(_text(x(value) + 6, top + 15, f"{value:,.1f} {unit}", "tick"))
     return _svg(size, 26.0 * len(rows) + 10, parts)
+
+
+def _style(role: str) -> str:
+    return STYLES.get(role, role)
 
 
 def _text(x: float, y: float, words: str, style: str) -> str:

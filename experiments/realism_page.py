@@ -78,7 +78,9 @@ def _scores_of(unit: Mapping[str, Any]) -> str:
     shown = [("crowd, mean", {name: unit["scores"][name]["mean"] for name in SETS})]
     shown += [("crowd, lowest seed", {name: unit["scores"][name]["min"] for name in SETS})]
     shown += [(f"real windows: {model.replace('_', ' ')}", s) for model, s in unit["nulls"]["of_real_windows"].items()]
-    shown += [(f"the crowd's windows: {model.replace('_', ' ')}", s) for model, s in unit["nulls"]["of_the_crowd"].items()]
+    shown += [
+        (f"the crowd's windows: {model.replace('_', ' ')}", s) for model, s in unit["nulls"]["of_the_crowd"].items()
+    ]
     head = ["passes of 17", *(PROPOSED_OR_REFIT[name] + _decides(unit, name) for name in SETS)]
     return table(head, [[model, *(f"{scores[name]:.2f}" for name in SETS)] for model, scores in shown])
 

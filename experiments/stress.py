@@ -255,16 +255,10 @@ class ArenaStorms:
 
 def weather_of(market: CrowdMarket) -> Weather | None:
     """When the storm of a market rages; None for a calm one."""
-    storm = market.storm
-    if storm is None:
+    if not market.storms:
         return None
     step = market.crowd.unit.step_ms * market.crowd.unit.steps_per_bar
-    over = market.scenario.end_bar(storm)
-    return Weather(
-        market.opened_at + storm.onset * step,
-        market.opened_at + (over - market.scenario.recovery) * step,
-        market.opened_at + over * step,
-    )
+    return Weather(*(market.opened_at + bar * step for bar in market.scenario.span(market.storms)))
 
 
 def write_stress(matrix: StressMatrix, folder: str | Path, passport_sha256: str) -> Path:

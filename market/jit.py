@@ -1,4 +1,4 @@
-"""The one door to numba: two decorators that compile a kernel, or leave it as it is.
+"""The one door to numba: decorators that compile a kernel, or leave it as it is.
 
 Where numba is absent, or `NUMBA_DISABLE_JIT=1` stands in the environment, the same source runs interpreted and
 gives the same bits, provided the kernel keeps the rules of `docs/kernels.md`. Knows nothing of trading.
@@ -73,6 +73,17 @@ def entry_of(function: F, *examples: object) -> F:
     signature = tuple(numba.typeof(example) for example in examples)
     kernel.compile(signature)  # from the cache, where it lies there
     return cast(F, kernel.overloads[signature].entry_point)
+
+
+_ENTRIES: dict[Any, Any] = {}  # of kernels that were entered once
+
+
+def entered(function: F, *arguments: object) -> F:
+    """`entry_of`, looked up once: for a kernel that is always called with arguments of one kind, those of its first."""
+    found = _ENTRIES.get(function)
+    if found is None:
+        found = _ENTRIES[function] = entry_of(function, *arguments)
+    return cast(F, found)
 
 
 def is_kernel(function: object) -> bool:
@@ -225,6 +236,46 @@ def _view_kernels() -> tuple[Any, Any]:
 vector_at: Any
 matrix_at: Any
 vector_at, matrix_at = _view_kernels() if COMPILED else (None, None)  # plain Python needs no addresses
+
+
+def code_of(function: F, *examples: object) -> Any:
+    """What `call_at` calls: the address of a kernel's machine code for arguments of the types of `examples`.
+
+    numba compiles all that a kernel calls once more into the kernel. Where that is a whole market's step it takes a
+    minute; called by address it is compiled once. Good as long as the process lives. Interpreted: the function itself.
+    """
+    if not COMPILED:
+        return function
+    kernel: Any = function
+    signature = tuple(numba.typeof(example) for example in examples)
+    kernel.compile(signature)  # from the cache, where it lies there
+    made = kernel.overloads[signature]
+    return int(made.library.get_pointer_to_function(made.fndesc.llvm_func_name))
+
+
+def _call_at(code: Any, first: Any, second: Any, third: Any) -> int:
+    """The int64 that the lean kernel at `code` returns for three arguments, whose types nothing checks."""
+    return int(code(first, second, third))
+
+
+def _call_kernel() -> Any:
+    """The same compiled, in numba's own calling convention. An exception would be lost: lean kernels raise none."""
+    from numba.core import types
+    from numba.core.extending import intrinsic
+
+    def call(typing: Any, code: Any, first: Any, second: Any, third: Any) -> Any:
+        def build(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+            kinds = signature.args[1:]
+            kind = context.call_conv.get_function_type(types.int64, kinds)
+            callee = builder.inttoptr(args[0], kind.as_pointer())
+            return context.call_conv.call_function(builder, callee, types.int64, kinds, args[1:])[1]
+
+        return types.int64(types.int64, first, second, third), build
+
+    return intrinsic(call)
+
+
+call_at: Any = _call_kernel() if COMPILED else _call_at
 
 
 @cache

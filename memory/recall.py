@@ -195,11 +195,11 @@ def _scan(
             if symbol[row] == asked_symbol[q] and known_at[row] > own_until[q]:
                 continue
             value = similarity(queries[q], vectors[row])
-            _offer(value, ids[row], episode[row], q, best, best_id, best_episode, count)
+            offer(value, ids[row], episode[row], q, best, best_id, best_episode, count)
 
 
 @kernel
-def _offer(
+def offer(
     value: float,
     identity: int,
     episode: int,

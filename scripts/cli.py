@@ -25,6 +25,7 @@ VERBS = {
     "walkforward": "train and judge over purged windows that walk through time",
     "stress": "drive a policy and its baselines through storms with paired seeds",
     "promote": "put the evidence before the gates: champion, or refused and why",
+    "calibrate": "fit a crowd's traders to real markets: facts, gates, impact and speed at once",
     "prove": "show that both trainers learn where the right answer is known",
     "paper": "trade a policy on paper behind the risk gates, journalled",
     "data": "fetch, import, list and judge bars: what everything else stands on",
@@ -33,10 +34,13 @@ VERBS = {
     "report": "write a run's results as one self-contained HTML page",
     "replay": "re-create every decision of a journal and print their digest",
     "journal": "verify a journal's hash chain",
+    "crowd": "watch the crowd's market in a browser, and begin storms in it",
+    "realism": "judge how real the crowd is: facts, gates, book and impact, beside null models",
+    "storm": "raise one storm beside its calm twin: bars, tape, measures, picture",
     "memory": "ask the past: what followed the most similar moments known by then",
     "doctor": "say what this installation is, and what is wrong with it",
 }
-HYDRA_VERBS = ("train", "sweep", "evaluate", "walkforward", "stress", "promote", "prove", "paper")
+HYDRA_VERBS = ("train", "sweep", "evaluate", "walkforward", "stress", "promote", "calibrate", "prove", "paper")
 # The trading loop makes one call a bar: there interpreted kernels are as fast, and start 0.3 s sooner.
 INTERPRETED_VERBS = ("paper", "replay", "journal")
 TELEMETRY_OFF = {"MLFLOW_DISABLE_TELEMETRY": "true", "RAY_USAGE_STATS_ENABLED": "0"}

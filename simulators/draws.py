@@ -83,8 +83,10 @@ def index_below(stream: Ints, count: int) -> int:
 @kernel
 def poisson(stream: Ints, rate: float) -> int:
     """Draw a count with mean `rate`, cut at a mean of 30."""
-    left, count = math.exp(-min(max(rate, 0.0), POISSON_CEILING)), 0
-    product = uniform(stream)
+    product, count = uniform(stream), 0
+    if product <= 1.0 - rate:  # below exp(-rate) anyhow: most streams of a step end here
+        return 0
+    left = math.exp(-min(max(rate, 0.0), POISSON_CEILING))
     while product > left:
         count += 1
         product *= uniform(stream)

@@ -1,4 +1,4 @@
-"""What a crowd market leaves behind: bars, trades, labelled storm orders, and one digest over all of it.
+"""What a crowd market leaves behind: bars, trades, labelled orders, quotes, and one digest over all of it.
 
 Turns the rows that kernels wrote into named columns in real units. Knows nothing of how they came about.
 """
@@ -10,10 +10,28 @@ from numpy.typing import NDArray
 
 from ..market.bars import Bar, Bars
 from . import ladder
-from .ladder import Book, Ints
+from .ladder import Ints
 from .matching import ACCEPTED, TRADE
 from .population import Population
-from .world import CLOSE, HIGH, LOW, OPEN, TAKER_BUY, TRADE_COUNT, VOLUME
+from .world import (
+    ASK,
+    ASK_LOTS,
+    BID,
+    BID_LOTS,
+    CLOSE,
+    FAR_LOTS,
+    HIGH,
+    LOW,
+    MESSAGES_SO_FAR,
+    NEAR_LOTS,
+    OPEN,
+    QUOTE_STEP,
+    QUOTES,
+    TAKER_BUY,
+    TRADE_COUNT,
+    VOLUME,
+    World,
+)
 
 TRADE_COLUMNS = {
     "sequence": ladder.EVENT_SEQUENCE,
@@ -38,6 +56,45 @@ ORDER_COLUMNS = {
     "lots": ladder.EVENT_LOTS,
     "label": ladder.EVENT_LABEL,
 }
+EVENT_COLUMNS = {
+    **ORDER_COLUMNS,
+    "kind": ladder.EVENT_KIND,
+    "maker": ladder.EVENT_MAKER,
+    "maker_id": ladder.EVENT_MAKER_ID,
+}
+QUOTE_COLUMNS = {
+    "step": QUOTE_STEP,
+    "bid_ticks": BID,
+    "bid_lots": BID_LOTS,
+    "ask_ticks": ASK,
+    "ask_lots": ASK_LOTS,
+    "near_lots": NEAR_LOTS,  # both sides within 10 bp of the mid
+    "far_lots": FAR_LOTS,  # within 100 bp
+    "messages": MESSAGES_SO_FAR,  # that the book accepted until then
+}
+
+
+class Tape:
+    """Rows that a market's kernels wrote, taken out of their tables before these run full."""
+
+    def __init__(self) -> None:
+        self._events: list[Ints] = []
+        self._tops: list[Ints] = []
+
+    def take(self, state: World) -> None:
+        """Empty the tables of events and quotes onto the tape."""
+        book, clock = state.book, state.clock
+        self._events.append(book.events[: int(book.head[ladder.LOGGED])].copy())
+        self._tops.append(state.tops[: int(clock[QUOTES])].copy())
+        book.head[ladder.LOGGED], clock[QUOTES] = 0, 0
+
+    def events(self, state: World) -> Ints:
+        """Every event so far, in order."""
+        return np.concatenate([*self._events, state.book.events[: int(state.book.head[ladder.LOGGED])]])
+
+    def tops(self, state: World) -> Ints:
+        """Every quote so far, in order."""
+        return np.concatenate([*self._tops, state.tops[: int(state.clock[QUOTES])]])
 
 
 def bar_of(row: Ints, opened_at: int, index: int, crowd: Population) -> Bar:
@@ -74,36 +131,40 @@ def bars_of(rows: Ints, opened_at: int, crowd: Population) -> Bars:
     )
 
 
-def trades_of(book: Book, opened_at: int, step_ms: int) -> NDArray[np.void]:
+def trades_of(events: Ints, opened_at: int, step_ms: int) -> NDArray[np.void]:
     """Every trade in order: `at_ms` (the start of its market step) and the fields of `TRADE_COLUMNS`, int64."""
-    events = _logged(book)
     return _structured(events[events[:, ladder.EVENT_KIND] == TRADE], TRADE_COLUMNS, opened_at, step_ms)
 
 
-def orders_of(book: Book, opened_at: int, step_ms: int, *, labelled: bool) -> NDArray[np.void]:
+def orders_of(events: Ints, opened_at: int, step_ms: int, *, labelled: bool) -> NDArray[np.void]:
     """Orders as they arrived, with the fields of `ORDER_COLUMNS`; only those with a label where asked."""
-    events = _logged(book)
     kept = events[:, ladder.EVENT_KIND] == ACCEPTED
     if labelled:
         kept &= events[:, ladder.EVENT_LABEL] != 0
     return _structured(events[kept], ORDER_COLUMNS, opened_at, step_ms)
 
 
-def digest_of(book: Book, rows: Ints, opened_at: int) -> str:
+def events_of(events: Ints, opened_at: int, step_ms: int) -> NDArray[np.void]:
+    """All that happened to every order, with the fields of `EVENT_COLUMNS`."""
+    return _structured(events, EVENT_COLUMNS, opened_at, step_ms)
+
+
+def quotes_of(tops: Ints, opened_at: int, step_ms: int) -> NDArray[np.void]:
+    """The book's top at the end of every step, with the fields of `QUOTE_COLUMNS`."""
+    return _structured(tops, QUOTE_COLUMNS, opened_at, step_ms)
+
+
+def digest_of(events: Ints, rows: Ints, opened_at: int) -> str:
     """sha256 over the logged events, the bars and the clock's start."""
     digest = hashlib.sha256(np.int64(opened_at).tobytes())
-    digest.update(_logged(book).tobytes())
-    digest.update(rows.tobytes())
+    digest.update(np.ascontiguousarray(events).tobytes())
+    digest.update(np.ascontiguousarray(rows).tobytes())
     return digest.hexdigest()
 
 
-def _logged(book: Book) -> Ints:
-    return book.events[: int(book.head[ladder.LOGGED])]
-
-
-def _structured(events: Ints, columns: dict[str, int], opened_at: int, step_ms: int) -> NDArray[np.void]:
-    table = np.zeros(len(events), np.dtype([("at_ms", np.int64), *((name, np.int64) for name in columns)]))
+def _structured(rows: Ints, columns: dict[str, int], opened_at: int, step_ms: int) -> NDArray[np.void]:
+    table = np.zeros(len(rows), np.dtype([("at_ms", np.int64), *((name, np.int64) for name in columns)]))
     for name, column in columns.items():
-        table[name] = events[:, column]
+        table[name] = rows[:, column]
     table["at_ms"] = opened_at + table["step"] * step_ms
     return table

@@ -137,11 +137,11 @@ def test_the_lock_pins_every_package_and_names_no_host_and_no_accelerator() -> N
     assert "torch==2.13.0" in lines
 
 
-def test_the_lock_holds_every_requirement_of_base_research_and_dev() -> None:
+def test_the_lock_holds_every_requirement_of_base_research_viz_and_dev() -> None:
     locked = {line.partition("==")[0] for line in (ROOT / "requirements.lock").read_text().splitlines()}
     project = PROJECT["project"]
     wanted = [*project["dependencies"]]
-    for extra in ("research", "dev"):
+    for extra in ("research", "viz", "dev"):
         wanted += project["optional-dependencies"][extra]
     names = {re.match(r"[\w.-]+", requirement)[0].lower() for requirement in wanted}  # type: ignore[index]
     assert names <= locked

@@ -99,7 +99,7 @@ def test_the_next_best_price_is_found_across_a_wide_empty_stretch() -> None:
         ({"order_id": 0}, Reject.BAD_ID),
         ({"side": 2}, Reject.UNKNOWN_SIDE),
         ({"lots": 0}, Reject.BAD_SIZE),
-        ({"lots": 2**31 + 1}, Reject.BAD_SIZE),
+        ({"lots": 2**36 + 1}, Reject.BAD_SIZE),
         ({"ticks": 0}, Reject.PRICE_OFF_RANGE),
         ({"ticks": 1000}, Reject.PRICE_OFF_RANGE),
         ({"ticks": -(2**62)}, Reject.PRICE_OFF_RANGE),
@@ -108,10 +108,34 @@ def test_the_next_best_price_is_found_across_a_wide_empty_stretch() -> None:
 )
 def test_a_wrong_order_gets_a_code_and_changes_nothing(book: OrderBook, change: dict[str, int], code: Reject) -> None:
     book.limit(order_id=1, owner=ALICE, side=1, ticks=10, lots=1)
-    order = {"order_id": 2, "owner": BOB, "side": -1, "ticks": 20, "lots": 1} | change
-    assert book.limit(**order) == -code
+    order = {"order_id": 2, "owner": BOB, "side": -1, "ticks": 20, "lots": 1, "label": 0} | change
+    assert book.limit(**order, reduce_only=False) == -code
     assert book.rejects()[code] == 1
     assert (book.live_orders, book.best_bid, book.best_ask) == (1, 10, 0)
+
+
+@pytest.mark.parametrize(
+    ("change", "code"),
+    [
+        ({"owner": 2**70}, Reject.UNKNOWN_OWNER),
+        ({"order_id": 2**63}, Reject.BAD_ID),
+        ({"side": -(2**80)}, Reject.UNKNOWN_SIDE),
+        ({"lots": 2**64}, Reject.BAD_SIZE),
+        ({"ticks": 2**64 + 20}, Reject.PRICE_OFF_RANGE),
+    ],
+)
+def test_numbers_beyond_64_bits_are_refused_like_any_others(
+    book: OrderBook, change: dict[str, int], code: Reject
+) -> None:
+    order = {"order_id": 2, "owner": BOB, "side": -1, "ticks": 20, "lots": 1, "label": 0} | change
+    assert book.limit(**order, reduce_only=False) == -code
+    assert book.live_orders == 0
+
+
+def test_half_a_lot_is_an_error_and_not_cut_in_silence(book: OrderBook) -> None:
+    with pytest.raises(TypeError):
+        book.limit(order_id=1, owner=ALICE, side=1, ticks=10, lots=1.5)  # type: ignore[arg-type]  # on purpose
+    assert book.live_orders == 0
 
 
 def test_cancel_gives_back_the_lots_and_refuses_what_is_not_there_or_not_yours(book: OrderBook) -> None:
@@ -134,7 +158,7 @@ def test_a_full_book_refuses_limits_aloud_and_takes_them_again_once_there_is_roo
 
 
 def test_a_full_event_log_refuses_instead_of_losing_events() -> None:
-    book = OrderBook(2, levels=100, capacity=4, room=5)
+    book = OrderBook(2, levels=100, capacity=4, room=8)
     assert book.limit(order_id=1, owner=0, side=1, ticks=5, lots=1) == 0
     assert book.limit(order_id=2, owner=0, side=1, ticks=6, lots=1) == 0
     assert book.limit(order_id=3, owner=0, side=1, ticks=7, lots=1) == -Reject.LOG_FULL
@@ -151,4 +175,4 @@ def test_events_are_numbered_without_gaps(book: OrderBook) -> None:
 
 def test_messages_of_another_shape_are_refused() -> None:
     with pytest.raises(ValueError, match="int64"):
-        OrderBook(2).process(np.zeros((3, 6), np.int64))
+        OrderBook(2).process(np.zeros((3, 7), np.int64))

@@ -1,157 +1,270 @@
-"""Each class of traders alone before a book laid by hand: does it do what its docstring says?"""
+"""Each class of traders alone before a book laid by hand: does it send what its docstring says?"""
 
 import math
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
 
-from wavetank.simulators import cohorts, ladder, world
+from wavetank.simulators import cohorts, ladder, matching, world
+from wavetank.simulators.climate import look_around, set_knobs
+from wavetank.simulators.cohorts import act_chartist, act_executor, act_fundamental, act_noise, act_readers
 from wavetank.simulators.draws import keys_of
+from wavetank.simulators.flow import deliver
 from wavetank.simulators.ladder import Ints, empty_book
-from wavetank.simulators.matching import ALL_EVENTS, Event, submit_limit
-from wavetank.simulators.population import Chartist, Executor, Fundamental, Makers, Noise
-from wavetank.simulators.world import Knob, Part, World, empty_world, set_knobs
+from wavetank.simulators.makers import act_makers
+from wavetank.simulators.matching import LIMIT, MARKET, POST_SLIDE, Event, process
+from wavetank.simulators.population import Chartist, Executor, Fundamental, Makers, Noise, Readers, Value
+from wavetank.simulators.world import Knob, Part, World, empty_world
 
 OWNERS, STREET = 12, 11  # the street owns the book's first orders
 TRADER = 5  # first owner of the cohort under test
 
 
+def lay(state: World, rows: list[tuple[int, int, int]]) -> None:
+    """Rest the street's orders: side, ticks, lots."""
+    messages = np.zeros((len(rows), matching.MESSAGE_WIDTH), np.int64)
+    for i, (side, ticks, lots) in enumerate(rows):
+        messages[i, :6] = LIMIT, 1_000_000 + 1_000 * resting(state) + i, STREET, side, ticks, lots
+    process(state.book, messages, len(rows), np.zeros(len(rows), np.int64))
+    state.book.head[ladder.LOGGED] = 0
+
+
 @pytest.fixture
 def market() -> World:
     """Bids from 990 down and asks from 1010 up, a thousand lots each, mid 1000; everyone calm."""
-    state = empty_world(empty_book(4096, 1024, OWNERS, 1 << 14))
-    state.book.head[ladder.LOG_KINDS] = ALL_EVENTS
+    state = empty_world(empty_book(4096, 1024, OWNERS, 1 << 14), 4)
+    state.book.head[ladder.LOG_KINDS] = matching.ALL_EVENTS
     state.book.head[ladder.LAST] = 1000
     state.keys[:] = keys_of(np.random.SeedSequence(3).spawn(world.PARTS))
     state.cohorts[:, world.FIRST_OWNER] = TRADER
+    state.clock[world.FIRST_OUTSIDER] = OWNERS
     state.mood[[world.FACTOR, world.ACTIVITY, world.LOT]] = 1.0, 1.0, 0.001
-    state.mood[world.MID], state.mood[world.LOG_VALUE] = 1000.0, math.log(1000.0)
+    state.mood[world.MID] = 1000.0
+    state.mood[[world.LOG_VALUE, world.LOG_MID]] = math.log(1000.0)
     state.history.fill(math.log(1000.0))
     set_knobs(state.knobs)
-    for i in range(40):
-        submit_limit(state.book, 1_000_000 + 2 * i, STREET, 1, 990 - i, 1000, 0)
-        submit_limit(state.book, 1_000_001 + 2 * i, STREET, -1, 1010 + i, 1000, 0)
-    state.book.head[ladder.LOGGED] = 0
+    lay(state, [(side, 1000 - side * (10 + i), 1000) for i in range(40) for side in (1, -1)])
     return state
 
 
+SIDE, PRICE, LOTS, OWNER, KIND, LIFE = range(6)  # columns of what was sent
+
+
 def sent(state: World) -> Ints:
-    """Accepted orders: side, ticks (0 at market), lots, owner."""
-    events = state.book.events[: int(state.book.head[ladder.LOGGED])]
-    accepted = events[events[:, ladder.EVENT_KIND] == Event.ACCEPTED]
-    picked: Ints = accepted[:, [ladder.EVENT_SIDE, ladder.EVENT_PRICE, ladder.EVENT_LOTS, ladder.EVENT_OWNER]]
-    return picked
+    """Messages under way in the order of posting: side, ticks (0 at market), lots, owner, kind, life."""
+    rows = []
+    for first in state.calendar[world.ARRIVALS]:
+        row = int(first)
+        while row:
+            rows.append(state.underway[row])
+            row = int(state.underway[row, world.AFTER])
+    rows.sort(key=lambda row: int(row[world.SORT]) & 0xFFFFFFFF)
+    names = ("SIDE", "PRICE", "LOTS", "OWNER", "KIND")
+    columns = [*(getattr(matching, f"MESSAGE_{name}") for name in names), world.LIVES]
+    return np.array([row[columns] for row in rows], np.int64).reshape(-1, len(columns))
 
 
 def repeat(state: World, steps: int, act: Callable[..., None], who: Part, rules: tuple[float, ...]) -> None:
+    """Let a cohort act for some steps without delivering what it sends."""
     for _ in range(steps):
         act(state, int(who), rules)
         state.clock[world.STEP] += 1
 
 
+def live(state: World, steps: int, act: Callable[..., None], who: Part, rules: tuple[float, ...]) -> None:
+    """Let a cohort act for some steps in which its messages arrive."""
+    for _ in range(steps):
+        deliver(state)
+        act(state, int(who), rules)
+        state.clock[world.STEP] += 1
+    deliver(state)
+
+
+def resting(state: World) -> int:
+    return int(state.book.head[ladder.BIDS] + state.book.head[ladder.ASKS])
+
+
 def test_noise_sends_at_its_rate_and_splits_limit_from_market_as_told(market: World) -> None:
-    repeat(market, 400, cohorts.act_noise, Part.NOISE, Noise(traders=4, rate=0.5, size_cap=0.2, limit_share=0.7))
+    repeat(market, 400, act_noise, Part.NOISE, Noise(traders=4, rate=0.5, size_cap=0.2, limit_share=0.7))
     orders = sent(market)
     assert abs(len(orders) - 800) < 4 * math.sqrt(800)
-    assert abs((orders[:, 1] > 0).mean() - 0.7) < 4 * math.sqrt(0.21 / len(orders))
-    assert set(orders[:, 3]) == {5, 6, 7, 8}
-    assert set(orders[:, 2]) == {200}
+    assert abs((orders[:, KIND] == POST_SLIDE).mean() - 0.7) < 4 * math.sqrt(0.21 / len(orders))
+    assert set(orders[:, KIND]) == {POST_SLIDE, MARKET}
+    assert set(orders[:, OWNER]) == {5, 6, 7, 8}
+    assert set(orders[:, LOTS]) == {200}
 
 
 def test_a_noise_traders_orders_keep_their_side_through_a_metaorder(market: World) -> None:
     rules = Noise(traders=1, rate=1.0, size_cap=0.2, children_exponent=0.3, children_cap=50.0)
-    repeat(market, 300, cohorts.act_noise, Part.NOISE, rules)
-    sides = sent(market)[:, 0]
+    repeat(market, 300, act_noise, Part.NOISE, rules)
+    sides = sent(market)[:, SIDE]
     assert (sides[1:] == sides[:-1]).mean() > 0.85
     assert set(sides) == {1, -1}
 
 
-def test_resting_orders_live_about_as_long_as_told(market: World) -> None:
+def test_lives_are_exponential_and_orders_leave_the_book_at_their_end(market: World) -> None:
     rules = Noise(traders=4, rate=0.5, limit_share=1.0, life=20.0)
-    repeat(market, 300, cohorts.act_noise, Part.NOISE, rules)
-    held = int(market.cohorts[Part.NOISE, world.RESTING])
-    assert abs(held - 2.0 * 20.0) < 4 * math.sqrt(40.0)
-    assert ladder_orders(market) == 80 + held
+    live(market, 300, act_noise, Part.NOISE, rules)
+    assert abs(resting(market) - 80 - 2.0 * 20.0) < 4 * math.sqrt(40.0)
+    for _ in range(400):
+        market.clock[world.STEP] += 1
+        deliver(market)
+    assert resting(market) == 80
+    assert market.cohorts[Part.NOISE, world.LOST] == 0
 
 
-def ladder_orders(state: World) -> int:
-    return int(state.book.head[ladder.BIDS] + state.book.head[ladder.ASKS])
+def test_drawn_lives_have_the_mean_they_should(market: World) -> None:
+    repeat(market, 500, act_noise, Part.NOISE, Noise(traders=4, rate=0.5, limit_share=1.0, life=50.0))
+    lives = sent(market)[:, LIFE]
+    assert abs(lives.mean() - 50.0) < 4 * 50.0 / math.sqrt(len(lives))
+    assert lives.min() >= 1
 
 
 @pytest.mark.parametrize(("value", "side"), [(1020.0, 1), (980.0, -1)])
+@pytest.mark.parametrize("power", [1.0, 2.0])
 def test_fundamental_traders_take_towards_value_and_more_the_further_it_is(
-    market: World, value: float, side: int
+    market: World, value: float, side: int, power: float
 ) -> None:
-    rules = Fundamental(traders=2, rate=0.5, error_sd=0.0, threshold=0.01, size=0.1, size_cap=6.0)
+    rules = Fundamental(
+        traders=2,
+        rate=0.5,
+        error_sd=0.0,
+        threshold=0.01,
+        threshold_high=0.01,
+        size=0.1,
+        size_cap=6.0,
+        power=power,
+        size_exponent=1e9,
+    )
     market.mood[world.LOG_VALUE] = math.log(value)
-    repeat(market, 50, cohorts.act_fundamental, Part.FUNDAMENTAL, rules)
+    repeat(market, 50, act_fundamental, Part.FUNDAMENTAL, rules)
     orders = sent(market)
     strength = abs(math.log(value / 1000.0)) / 0.01
-    assert set(orders[:, 0]) == {side}
-    assert set(orders[:, 1]) == {0}
-    assert set(orders[:, 2]) == {math.floor(0.1 * strength * 1000)}
+    assert set(orders[:, SIDE]) == {side}
+    assert set(orders[:, KIND]) == {MARKET}
+    assert set(orders[:, LOTS]) == {math.floor(0.1 * strength**power * 1000)}
 
 
 def test_fundamental_traders_wait_where_the_price_is_right(market: World) -> None:
-    rules = Fundamental(traders=2, rate=0.5, error_sd=0.001, threshold=0.05)
-    repeat(market, 50, cohorts.act_fundamental, Part.FUNDAMENTAL, rules)
-    assert (sent(market)[:, 1] > 0).all()
+    rules = Fundamental(traders=2, rate=0.5, error_sd=0.001, threshold=0.05, threshold_high=0.05)
+    live(market, 50, act_fundamental, Part.FUNDAMENTAL, rules)
+    assert resting(market) > 80
     assert not (market.book.events[:, ladder.EVENT_KIND] == Event.TRADE).any()
+
+
+def test_patient_fundamental_traders_need_a_larger_gap(market: World) -> None:
+    rules = Fundamental(traders=3, rate=1.0, error_sd=0.0, threshold=0.01, threshold_high=0.03)
+    market.mood[world.LOG_VALUE] = math.log(1000.0) + 0.021  # beyond the thresholds .01 and .02, within .03
+    repeat(market, 60, act_fundamental, Part.FUNDAMENTAL, rules)
+    orders = sent(market)
+    assert set(orders[orders[:, KIND] == MARKET][:, OWNER]) == {TRADER, TRADER + 1}
+    assert set(orders[orders[:, KIND] == POST_SLIDE][:, OWNER]) == {TRADER + 2}
+
+
+def test_a_slow_learner_moves_its_belief_by_a_share_of_each_surprise(market: World) -> None:
+    start = math.log(1000.0)
+    market.traders[TRADER, cohorts.BELIEF] = start
+    market.mood[world.LOG_VALUE] = start + 0.1
+    rules = Fundamental(traders=1, rate=1.0, error_sd=0.0, learning=0.25, threshold=0.5, threshold_high=0.5)
+    repeat(market, 30, act_fundamental, Part.FUNDAMENTAL, rules)
+    looks = len(sent(market))
+    assert looks > 10
+    believed = float(market.traders[TRADER, cohorts.BELIEF]) - start
+    assert believed == pytest.approx(0.1 * (1 - 0.75**looks), rel=1e-9)
 
 
 @pytest.mark.parametrize(("lean", "side"), [(1.0, 1), (-1.0, -1)])
 def test_chartists_follow_or_fade_a_rise(market: World, lean: float, side: int) -> None:
     market.history.fill(math.log(990.0))
     market.traders[:, cohorts.HORIZON] = 30
-    repeat(market, 50, cohorts.act_chartist, Part.TREND, Chartist(traders=3, rate=0.3, lean=lean, limit_share=0.3))
+    repeat(market, 50, act_chartist, Part.TREND, Chartist(traders=3, rate=0.3, lean=lean, limit_share=0.3))
     orders = sent(market)
     assert len(orders) > 20
-    assert set(orders[:, 0]) == {side}
-    assert 0.0 < (orders[:, 1] > 0).mean() < 0.6
+    assert set(orders[:, SIDE]) == {side}
+    assert 0.0 < (orders[:, KIND] == POST_SLIDE).mean() < 0.6
 
 
 def test_trend_followers_sit_still_without_a_trend(market: World) -> None:
-    repeat(market, 50, cohorts.act_chartist, Part.TREND, Chartist(traders=3, rate=0.3))
+    repeat(market, 50, act_chartist, Part.TREND, Chartist(traders=3, rate=0.3))
     assert len(sent(market)) == 0
+
+
+@pytest.mark.parametrize("side", [1, -1])
+def test_book_readers_go_with_the_heavier_side_and_rest_where_none_is(market: World, side: int) -> None:
+    rules = Readers(traders=3, rate=0.5, half_life=1.0, threshold=0.4, limit_share=0.5)
+    look_around(market, Value(), rules, Makers())
+    repeat(market, 30, act_readers, Part.READERS, rules)
+    assert len(sent(market)) == 0  # five levels of a thousand lots on either side
+    lay(market, [(side, 1000 - side * 5, 20_000)])
+    for _ in range(20):
+        look_around(market, Value(), rules, Makers())
+    repeat(market, 30, act_readers, Part.READERS, rules)
+    orders = sent(market)
+    assert len(orders) > 10
+    assert set(orders[:, SIDE]) == {side}
+    assert 0.2 < (orders[:, KIND] == MARKET).mean() < 0.8
 
 
 RULES = Makers(traders=1, every=1, quote_levels=3, half_spread=4.0, size=1.0, inventory_limit=10.0, skew=1.0)
 
 
 def test_makers_quote_both_sides_around_the_mid_and_replace_their_quotes(market: World) -> None:
-    cohorts.act_makers(market, int(Part.MAKERS), RULES)
+    act_makers(market, int(Part.MAKERS), RULES)
     half = 4.0 * 1.5
     expected = [[side, 1000 - side * int(half * k), 1000 * k, TRADER] for side in (1, -1) for k in (1, 2, 3)]
-    assert sent(market).tolist() == expected
+    assert sent(market)[:, :4].tolist() == expected
+    market.clock[world.STEP] += 1
+    deliver(market)
+    assert resting(market) == 80 + 6
     market.mood[world.MID] = 1002.0
-    repeat(market, 5, cohorts.act_makers, Part.MAKERS, RULES)
-    assert ladder_orders(market) == 80 + 6
+    live(market, 5, act_makers, Part.MAKERS, RULES)
+    assert resting(market) == 80 + 6
 
 
 def test_makers_lean_against_inventory_and_fall_silent_at_its_limit(market: World) -> None:
     market.book.accounts[TRADER, ladder.POSITION] = 5_000
-    cohorts.act_makers(market, int(Part.MAKERS), RULES)
+    act_makers(market, int(Part.MAKERS), RULES)
     quotes = sent(market)
-    assert quotes[quotes[:, 0] == 1][0, 1] == 1000 - 3 - 6
-    assert quotes[quotes[:, 0] == -1][0, 1] == 1000 - 3 + 6
-    assert quotes[quotes[:, 0] == 1][:, 2].sum() == 5_000
+    assert quotes[quotes[:, SIDE] == 1][0, PRICE] == 1000 - 3 - 6
+    assert quotes[quotes[:, SIDE] == -1][0, PRICE] == 1000 - 3 + 6
+    assert quotes[quotes[:, SIDE] == 1][:, LOTS].sum() == 5_000
     market.book.accounts[TRADER, ladder.POSITION] = 10_000
-    market.book.head[ladder.LOGGED] = 0
-    cohorts.act_makers(market, int(Part.MAKERS), RULES)
-    assert set(sent(market)[:, 0]) == {-1}
+    market.calendar.fill(0)
+    act_makers(market, int(Part.MAKERS), RULES)
+    quotes = sent(market)
+    assert set(quotes[:, SIDE]) == {-1}
+
+
+@pytest.mark.parametrize(("flow", "shift"), [(15.0, 3), (-60.0, -6)])
+def test_makers_shift_their_quotes_with_a_one_sided_flow_up_to_a_bound(market: World, flow: float, shift: int) -> None:
+    market.mood[world.FLOW] = flow
+    act_makers(market, int(Part.MAKERS), RULES._replace(flow_lean=1.0, flow_usual=30.0))
+    quotes = sent(market)
+    assert quotes[quotes[:, SIDE] == 1][0, PRICE] == 1000 + shift - 6
+    assert quotes[quotes[:, SIDE] == -1][0, PRICE] == 1000 + shift + 6
+
+
+def test_an_order_counts_once_in_the_flow_however_many_it_trades_with(market: World) -> None:
+    act_noise(market, int(Part.NOISE), example(rate=2.0, size=4.0, size_cap=4.0))
+    orders = sent(market)
+    market.clock[world.STEP] = 1
+    deliver(market)
+    assert int(market.book.head[ladder.TRADES]) > len(orders) > 0
+    assert market.mood[world.ARRIVED] == orders[:, SIDE].sum()
 
 
 def test_a_storms_knobs_reach_the_cohort(market: World) -> None:
     market.knobs[Part.MAKERS, Knob.SIZE] = 0.0
-    cohorts.act_makers(market, int(Part.MAKERS), RULES)
+    act_makers(market, int(Part.MAKERS), RULES)
     assert len(sent(market)) == 0
     market.knobs[Part.NOISE, Knob.RATE] = 0.0
-    repeat(market, 20, cohorts.act_noise, Part.NOISE, Noise(traders=5, rate=0.04))
+    repeat(market, 20, act_noise, Part.NOISE, Noise(traders=5, rate=0.04))
     assert len(sent(market)) == 0
     market.knobs[Part.NOISE, Knob.RATE] = 1.0
     market.knobs[Part.NOISE, Knob.ALARM] = 30.0
-    repeat(market, 20, cohorts.act_noise, Part.NOISE, Noise(traders=5, rate=0.04))
+    repeat(market, 20, act_noise, Part.NOISE, Noise(traders=5, rate=0.04))
     assert len(sent(market)) > 60
 
 
@@ -159,22 +272,101 @@ def test_the_executor_keeps_its_share_of_all_volume_in_the_storms_direction_and_
     market: World,
 ) -> None:
     rules = Executor()
-    cohorts.act_executor(market, int(Part.EXECUTOR), rules)
+    act_executor(market, int(Part.EXECUTOR), rules)
     market.knobs[Part.EXECUTOR, Knob.PARTICIPATION] = -0.2
     market.cohorts[Part.EXECUTOR, world.MARK] = 1
     for _ in range(10):
         market.book.head[ladder.TRADED] += 40  # others trade
-        cohorts.act_executor(market, int(Part.EXECUTOR), rules)
-    orders = sent(market)
-    assert orders.tolist() == [[-1, 0, 10, TRADER]] * 10
+        market.clock[world.STEP] += 1
+        act_executor(market, int(Part.EXECUTOR), rules)
+        market.clock[world.STEP] += 1
+        deliver(market)
     trades = market.book.events[market.book.events[:, ladder.EVENT_KIND] == Event.TRADE]
     assert set(trades[:, ladder.EVENT_LABEL]) == {1}
+    assert set(trades[:, ladder.EVENT_SIDE]) == {-1}
     assert -int(market.book.accounts[TRADER, ladder.POSITION]) == 100
 
 
-def test_an_order_without_room_in_the_bag_is_counted_as_lost(market: World) -> None:
-    market.cohorts[Part.NOISE, world.RESTING] = world.RESTING_ROOM
-    rules = Noise(traders=2, rate=1.0, limit_share=1.0, life=1e12)
-    repeat(market, 10, cohorts.act_noise, Part.NOISE, rules)
+def test_the_executor_fires_one_shot_for_each_time_the_knob_is_turned(market: World) -> None:
+    rules = Executor(bar_volume=2.0)
+    for shot in (0.0, -3.0, -3.0, -3.0, 0.0, 3.0):
+        market.knobs[Part.EXECUTOR, Knob.SHOT] = shot
+        act_executor(market, int(Part.EXECUTOR), rules)
+    assert sent(market)[:, [SIDE, LOTS, KIND]].tolist() == [[-1, 6_000, MARKET], [1, 6_000, MARKET]]
+
+
+def test_a_message_that_finds_no_room_is_counted_as_lost(market: World) -> None:
+    market.clock[world.FRESH_ROW] = world.UNDERWAY_ROOM - 1
+    repeat(market, 10, act_noise, Part.NOISE, Noise(traders=2, rate=1.0))
     assert int(market.cohorts[Part.NOISE, world.LOST]) > 0
-    assert ladder_orders(market) == 80
+    assert len(sent(market)) == 0
+
+
+def example(**changes: Any) -> Noise:
+    return Noise(**({"traders": 4, "rate": 0.5, "limit_share": 0.0} | changes))
+
+
+def test_latency_is_counted_in_steps(market: World) -> None:
+    act_noise(market, int(Part.NOISE), example(rate=2.0, latency=3))
+    assert len(sent(market)) > 0
+    for step in range(1, 5):
+        market.clock[world.STEP] = step
+        deliver(market)
+        traded = int(market.book.head[ladder.TRADES]) > 0
+        assert traded == (step >= 3)
+
+
+def test_arrivals_of_one_step_are_shuffled(market: World) -> None:
+    rules = example(traders=6, rate=30.0)
+    act_noise(market, int(Part.NOISE), rules)
+    posted = [int(owner) for owner in sent(market)[:, OWNER]]
+    market.clock[world.STEP] = 1
+    deliver(market)
+    events = market.book.events[: int(market.book.head[ladder.LOGGED])]
+    accepted = events[events[:, ladder.EVENT_KIND] == Event.ACCEPTED]
+    arrived = [int(owner) for owner in accepted[:, ladder.EVENT_OWNER]]
+    assert sorted(arrived) == sorted(posted)
+    assert arrived != posted
+
+
+@pytest.mark.parametrize(("halt", "arrive_later"), [(1.0, True), (2.0, False)])
+def test_a_halted_venue_keeps_or_drops_what_arrives_and_trades_nothing(
+    market: World, halt: float, arrive_later: bool
+) -> None:
+    act_noise(market, int(Part.NOISE), example(rate=3.0))
+    market.knobs[Part.VENUE, Knob.HALT] = halt
+    for step in range(1, 4):
+        market.clock[world.STEP] = step
+        deliver(market)
+    assert market.book.head[ladder.TRADES] == 0
+    market.knobs[Part.VENUE, Knob.HALT] = 0.0
+    market.clock[world.STEP] = 4
+    deliver(market)
+    assert (int(market.book.head[ladder.TRADES]) > 0) == arrive_later
+
+
+@pytest.mark.parametrize("halt", [1.0, 2.0])
+def test_an_outage_leaves_a_maker_with_the_quotes_it_knows_of(market: World, halt: float) -> None:
+    live(market, 3, act_makers, Part.MAKERS, RULES)
+    market.knobs[Part.VENUE, Knob.HALT] = halt
+    live(market, 20, act_makers, Part.MAKERS, RULES)
+    market.knobs[Part.VENUE, Knob.HALT] = 0.0
+    live(market, 3, act_makers, Part.MAKERS, RULES)
+    assert resting(market) == 80 + 6
+
+
+def test_a_halted_venue_takes_cancels(market: World) -> None:
+    live(market, 1, act_makers, Part.MAKERS, RULES)
+    assert resting(market) == 86
+    act_makers(market, int(Part.MAKERS), RULES)  # its cancels arrive when the venue has halted
+    market.knobs[Part.VENUE, Knob.HALT] = 2.0
+    market.clock[world.STEP] += 1
+    deliver(market)
+    assert resting(market) == 80
+
+
+def test_rows_are_used_again(market: World) -> None:
+    live(market, 2_000, act_noise, Part.NOISE, example(limit_share=0.9, life=5.0))
+    assert market.clock[world.FRESH_ROW] < 40
+    assert market.clock[world.FRESH_NODE] < 60
+    assert market.clock[world.NEXT_ID] > 3_000

@@ -9,14 +9,16 @@ import numpy as np
 import pytest
 import yaml
 
-from wavetank.simulators.scenarios import ROLES, SCENARIOS, Role, load_scenario, parse_scenario, scenario_names
-from wavetank.simulators.world import Knob, Label, Part
+from wavetank.simulators.scenarios import SCENARIOS, load_scenario, parse_scenario, scenario_names
+from wavetank.simulators.storms import HEEDED, ROLES, Role, Storm
+from wavetank.simulators.world import SCHEDULE_ROOM, Knob, Part
+
+SEED = np.random.SeedSequence(5, spawn_key=(2,))
 
 
 @pytest.fixture
 def data() -> dict[str, Any]:
     return {
-        "label": "execution",
         "recovery": 100,
         "ranges": {
             "train": {"onset": [60, 70], "severity": [0.1, 0.2], "duration": [4, 5], "direction": ["down"]},
@@ -32,22 +34,20 @@ def data() -> dict[str, Any]:
 @pytest.mark.parametrize("name", scenario_names())
 def test_every_scenario_of_the_house_loads_and_its_storms_stay_within_their_bars(name: str) -> None:
     scenario = load_scenario(name)
-    rng = np.random.default_rng(0)
-    for role in ROLES:
-        for _ in range(200):
-            storm = scenario.draw(rng, role)
-            if storm is not None:
+    for seed in range(200):
+        for role in ROLES:
+            storms = scenario.draw_all(np.random.SeedSequence(seed), role)
+            assert len(storms) == (len(scenario.parts) or bool(scenario.changes))
+            for storm in storms:
                 assert storm.onset >= 60
                 assert scenario.end_bar(storm) < 600
                 scenario.admit(storm, role)
 
 
-def test_normal_is_calm_and_flash_crash_is_not() -> None:
-    rng = np.random.default_rng(0)
-    assert load_scenario("normal").draw(rng) is None
-    storm = load_scenario("flash_crash").draw(rng)
-    assert storm is not None
-    assert storm.direction == -1
+def test_every_storm_of_the_house_says_what_it_must_show_and_calm_has_nothing_to_show() -> None:
+    banded = {name for name in scenario_names() if load_scenario(name).band is not None}
+    assert banded == set(scenario_names()) - {"normal"}
+    assert load_scenario("normal").draw_all(SEED) == ()
 
 
 def test_draws_stay_in_their_roles_ranges_which_do_not_meet(data: dict[str, Any]) -> None:
@@ -83,12 +83,73 @@ def test_a_storm_becomes_rows_of_market_steps(data: dict[str, Any]) -> None:
     assert storm is not None
     assert storm.onset == 10
     begin, span = 600, storm.duration * 60
-    assert scenario.label == Label.EXECUTION
     assert scenario.schedule(storm, 60).tolist() == [
         [begin, begin + span, Part.EXECUTOR, Knob.PARTICIPATION, -storm.severity],
         [begin + 0.5 * span, begin + 2 * span, Part.MAKERS, Knob.SIZE, 0.1],
     ]
     assert scenario.end_bar(storm) == 10 + 2 * storm.duration + 100
+
+
+def test_times_scale_the_severity_and_signed_knobs_follow_the_direction(data: dict[str, Any]) -> None:
+    whole = {"start": 0.0, "end": 1.0}
+    data["changes"] = [
+        {"cohort": "executor", "knob": "shot", "value": "severity", "times": 2.0, **whole},
+        {"cohort": "value", "knob": "drift", "value": "severity", **whole},
+        {"cohort": "leveraged", "knob": "bias", "value": -0.4, **whole},
+        {"cohort": "makers", "knob": "size", "value": "severity", "times": 3.0, **whole},
+        {"cohort": "venue", "knob": "halt", "value": 2, **whole},
+    ]
+    scenario = parse_scenario(data, "test")
+    for direction in (-1, 1):
+        rows = scenario.schedule(Storm("test", "judge", 80, 0.25, 6, direction), 60)
+        assert rows[:, 4].tolist() == [0.5 * direction, 0.25 * direction, -0.4 * direction, 0.75, 2.0]
+
+
+def test_spans_are_whole_steps_so_that_a_drift_adds_up(data: dict[str, Any]) -> None:
+    data["changes"][0] |= {"start": 0.333, "end": 0.3331}
+    scenario = parse_scenario(data, "test")
+    first, after = scenario.schedule(Storm("test", "train", 60, 0.1, 5, -1), 60)[0, :2].tolist()
+    assert (first, after) == (3700, 3701)  # 0.333 × 300 steps, and at least one of them
+
+
+def test_a_profile_holds_at_every_step_whatever_is_drawn(data: dict[str, Any]) -> None:
+    data["profile"] = [{"cohort": "noise", "knob": "size", "value": 0.05}]
+    scenario = parse_scenario(data, "test")
+    ((first, after, who, what, value),) = scenario.standing().tolist()
+    assert (who, what, value) == (Part.NOISE, Knob.SIZE, 0.05)
+    assert first < -1e9
+    assert after > 1e9
+    silent = scenario.without(Part.READERS)
+    assert silent.standing()[:, 2:].tolist() == [[Part.NOISE, Knob.SIZE, 0.05], [Part.READERS, Knob.RATE, 0.0]]
+    assert silent.draw_all(SEED) == scenario.draw_all(SEED)
+
+
+def test_a_composition_draws_each_part_as_it_would_be_drawn_alone(tmp_path: Path) -> None:
+    both = load_scenario("crash_with_spoofing")
+    crash, spoofing = both.draw_all(SEED, "judge")
+    assert (crash.scenario, spoofing.scenario) == ("crash", "spoofing")
+    assert load_scenario("crash").draw_all(SEED, "judge") == (crash,)
+    assert load_scenario("spoofing").draw_all(SEED, "judge") == (spoofing,)
+    alone = load_scenario("crash"), load_scenario("spoofing")
+    assert both.schedule(spoofing, 60).tolist() == alone[1].schedule(spoofing, 60).tolist()
+    assert both.settings() == alone[0].profile + alone[1].profile
+    assert both.span((crash, spoofing)) == (
+        min(crash.onset, spoofing.onset),
+        max(crash.onset + crash.duration, spoofing.onset + spoofing.duration),
+        max(alone[0].end_bar(crash), alone[1].end_bar(spoofing)),
+    )
+    with pytest.raises(ValueError, match="a storm of scenario 'outage' was given to scenario 'crash_with_spoofing'"):
+        both.admit(replace(crash, scenario="outage"), "judge")
+
+
+def test_two_parts_do_not_draw_from_one_stream() -> None:
+    places = []
+    for seed in range(40):
+        crash, spoofing = load_scenario("crash_with_spoofing").draw_all(np.random.SeedSequence(seed))
+        ranges = (load_scenario(s.scenario).ranges for s in (crash, spoofing))
+        onsets = [r["train"].onset for r in ranges if r is not None]
+        places.append([(s.onset - a) / (b - a) for s, (a, b) in zip((crash, spoofing), onsets, strict=True)])
+    assert abs(np.corrcoef(np.array(places).T)[0, 1]) < 0.4  # one stream would place both alike
 
 
 @pytest.mark.parametrize(
@@ -98,9 +159,16 @@ def test_a_storm_becomes_rows_of_market_steps(data: dict[str, Any]) -> None:
         (("changes", 0, "when"), 3, "change 0 has unknown key 'when'"),
         (("changes", 0, "cohort"), "whales", "no cohort 'whales'"),
         (("changes", 1, "knob"), "volume", "no knob 'volume'"),
-        (("changes", 1, "value"), "huge", "value 'huge'"),
+        (("changes", 1, "knob"), "rate", "makers does not heed rate, it heeds size, distance, inventory, alarm"),
+        (("changes", 1, "value"), "huge", "value 'huge' is no number"),
+        (("changes", 1, "value"), -0.5, "value -0.5 is no number of 0 or more"),
+        (("changes", 1, "times"), 2.0, "times stands beside value: severity, not beside 0.1"),
+        (("changes", 0, "times"), "twice", "times 'twice' is no number"),
         (("changes", 1, "end"), 0.5, "no span"),
-        (("label",), "magic", "label 'magic'"),
+        (("profile",), [{"cohort": "noise", "knob": "size"}], "profile 0 has no key 'value'"),
+        (("profile",), [{"cohort": "executor", "knob": "shot", "value": 1}], "shot is an event, a profile turns rate"),
+        (("profile",), {}, "profile is {}, it must be a list"),
+        (("band",), {"share": 0.8, "lines": [{"measure": "fall", "least": 0.1}]}, "a band without a seed range"),
         (("ranges", "test"), {}, "unknown key 'test'"),
         (("ranges", "train", "severity"), [0.1, 0.21], "ranges of severity overlap"),
         (("ranges", "judge", "onset"), [70, 80], "ranges of onset overlap"),
@@ -109,6 +177,8 @@ def test_a_storm_becomes_rows_of_market_steps(data: dict[str, Any]) -> None:
         (("ranges", "judge", "severity"), [0.01, 0.05], "does not reach beyond train"),
         (("ranges", "train", "direction"), ["sideways"], "down or up"),
         (("ranges", "train", "duration"), [5], "must be a range"),
+        (("ranges", "train", "duration"), [3.5, 4.5], "counts whole bars"),
+        (("ranges", "train", "duration"), [0, 5], "a storm lasts a bar or more"),
     ],
 )
 def test_a_wrong_file_is_answered_in_one_sentence(
@@ -124,11 +194,44 @@ def test_a_wrong_file_is_answered_in_one_sentence(
     assert "\n" not in str(error.value)
 
 
+@pytest.mark.parametrize(
+    ("told", "message"),
+    [
+        ({"compose": ["crash"]}, "it must list two scenarios or more"),
+        ({"compose": ["crash", "crash"]}, "names a scenario twice"),
+        ({"compose": ["crash", "normal"]}, "normal is calm"),
+        ({"compose": ["crash", "crash_with_spoofing"]}, "crash_with_spoofing is itself composed"),
+        ({"compose": ["crash", "hail"]}, "no scenario 'hail'"),
+        ({"compose": ["crash", "spoofing"], "recovery": 3}, "unknown key 'recovery'"),
+        (
+            {
+                "compose": ["crash", "spoofing"],
+                "band": {
+                    "seeds": [0, 19],
+                    "share": 0.8,
+                    "lines": [{"measure": "fall", "storm": "outage", "least": 0.1}],
+                },
+            },
+            "there is no storm 'outage' in it, it is composed of crash, spoofing",
+        ),
+    ],
+)
+def test_a_wrong_composition_is_answered_in_one_sentence(told: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        parse_scenario(told, "both")
+
+
+def test_a_storm_that_the_schedule_cannot_hold_is_refused(data: dict[str, Any]) -> None:
+    data["changes"] = [data["changes"][0]] * (SCHEDULE_ROOM + 1)
+    with pytest.raises(ValueError, match=f"has {SCHEDULE_ROOM + 1} changes and settings, at most {SCHEDULE_ROOM}"):
+        parse_scenario(data, "test")
+
+
 def test_a_missing_key_and_an_unknown_scenario_are_named(data: dict[str, Any], tmp_path: Path) -> None:
     del data["recovery"]
     with pytest.raises(ValueError, match="no key 'recovery'"):
         parse_scenario(data, "test")
-    with pytest.raises(ValueError, match="no scenario 'hurricane', there are flash_crash, normal"):
+    with pytest.raises(ValueError, match="no scenario 'hurricane', there are crash, crash_with_spoofing, "):
         load_scenario("hurricane")
     (tmp_path / "bad.yaml").write_text("label: [", encoding="utf-8")
     with pytest.raises(ValueError, match=r"bad\.yaml is not YAML"):
@@ -139,3 +242,8 @@ def test_a_scenario_of_ones_own_is_read_from_its_path(data: dict[str, Any], tmp_
     (tmp_path / "mine.yaml").write_text(yaml.safe_dump(data), encoding="utf-8")
     assert load_scenario(tmp_path / "mine.yaml").name == "mine"
     assert SCENARIOS.is_dir()
+
+
+def test_every_part_heeds_some_knob() -> None:
+    assert set(HEEDED) == set(Part)
+    assert all(HEEDED.values())

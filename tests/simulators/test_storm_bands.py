@@ -1,0 +1,69 @@
+"""Storms show what their bands ask for, over all seeds of the band, in both roles, and their calm twins do not.
+
+The storms in `PROVEN` do; docs/storms.md names those that do not yet, and why.
+"""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from wavetank.simulators.acceptance import FEWEST_PAIRS
+from wavetank.simulators.scenarios import load_scenario, scenario_names
+from wavetank.simulators.storm_pairs import Pairs, judge
+from wavetank.simulators.storms import ROLES, Role, Scenario
+from wavetank.simulators.world import Knob, Part
+
+PROVEN = ("crash", "crash_with_spoofing", "fat_finger", "flash_crash", "high_volatility", "outage")
+NOT_YET = ("liquidation_cascade", "pump_and_dump", "spoofing")
+FEW = range(100, 108)
+
+
+def test_every_storm_is_proven_or_said_not_to_be() -> None:
+    assert sorted([*PROVEN, *NOT_YET, "normal"]) == scenario_names()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("role", ROLES)
+@pytest.mark.parametrize("name", PROVEN)
+def test_a_storm_shows_what_its_band_asks_for_and_its_calm_twin_does_not(name: str, role: Role) -> None:
+    pairs = Pairs(name, role=role)
+    assert pairs.scenario.band is not None
+    verdict = judge(pairs, pairs.scenario.band)
+    assert len(verdict.storms) >= FEWEST_PAIRS
+    assert verdict.failed == ()
+
+
+def falls(scenario: Scenario, within: int, start: float = 0.0) -> list[float]:
+    """How far each of a few storms falls, band or not."""
+    band = scenario.band
+    assert band is not None
+    line = replace(next(line for line in band.lines if line.measure == "fall"), within=within, start=start)
+    pairs = Pairs(replace(scenario, band=None))
+    return [pairs.at(seed).values(replace(band, lines=(line,)))[0][0] for seed in FEW]
+
+
+@pytest.mark.slow
+def test_a_flash_crash_leaves_the_value_where_it_was() -> None:
+    pairs = Pairs(replace(load_scenario("flash_crash"), band=None))
+    for seed in FEW:
+        pair = pairs.at(seed)
+        assert np.array_equal(pair.run.value, pair.calm.value)
+
+
+@pytest.mark.slow
+def test_without_leverage_no_one_is_sold_out_and_the_fall_is_the_lesser_one() -> None:
+    cascade = load_scenario("liquidation_cascade")
+    geared, plain = (falls(s, 40, 0.8) for s in (cascade, cascade.without(Part.LEVERAGED, Knob.SIZE)))
+    assert np.mean(plain) < 0.6 * np.mean(geared)
+
+
+@pytest.mark.slow
+def test_a_spoofer_moves_the_mid_where_someone_reads_the_book_and_not_where_no_one_does() -> None:
+    pairs = Pairs("spoofing")
+    band = pairs.scenario.band
+    assert band is not None
+    shift, _, without = judge(pairs, band, FEW).storms.T[:3]
+    sure = 2.576 / np.sqrt(len(FEW))
+    assert np.mean(shift) - sure * np.std(shift, ddof=1) > 0
+    assert abs(np.mean(without)) < 0.3 * np.mean(shift)
