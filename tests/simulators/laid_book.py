@@ -68,7 +68,8 @@ def live(
 def events(state: World, kind: Event) -> Ints:
     """What the book logged of one kind."""
     rows = state.book.events[: int(state.book.head[ladder.LOGGED])]
-    return rows[rows[:, ladder.EVENT_KIND] == kind]
+    picked: Ints = rows[rows[:, ladder.EVENT_KIND] == kind]
+    return picked
 
 
 def arrived(state: World) -> list[tuple[int, int, int, int, int]]:

@@ -1,5 +1,7 @@
 """A snapshot goes on as its market does, in whatever market it is put back into, and branches into another's draws."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -29,7 +31,8 @@ def test_every_array_is_put_back_into_a_used_world_as_into_an_empty_one() -> Non
     empty = Worlds(population("1m"), 1, 100).each[0]
     used.set_state(kept)
     put_back(kept, empty)
-    for one, other in ((used.world, empty), (used.world.book, empty.book)):
+    pairs: list[tuple[Any, Any]] = [(used.world, empty), (used.world.book, empty.book)]
+    for one, other in pairs:
         for name, left, right in zip(one._fields, one, other, strict=True):
             if name not in ("book", "events", "due", "origins", "answers", "bars", "notes"):
                 assert np.array_equal(left, right), name

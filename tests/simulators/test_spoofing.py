@@ -46,7 +46,8 @@ def mine(state: World) -> int:
 def gone(state: World) -> Ints:
     """When its orders were cancelled, and their labels."""
     rows = events(state, Event.CANCELLED)
-    return rows[rows[:, ladder.EVENT_OWNER] == TRADER][:, [ladder.EVENT_AT, ladder.EVENT_LABEL]]
+    picked: Ints = rows[rows[:, ladder.EVENT_OWNER] == TRADER][:, [ladder.EVENT_AT, ladder.EVENT_LABEL]]
+    return picked
 
 
 def test_a_show_is_layers_from_a_level_outwards_and_one_order_that_is_meant(market: World) -> None:
