@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from wavetank.envs.trading import TradingEnv
 from wavetank.envs.walk import walk_serial
 from wavetank.market import jit
+from wavetank.simulators.draws import normal
 
 from ..envs.cases import SMOOTH
 
@@ -170,3 +171,11 @@ def test_an_entry_is_the_kernel_itself_for_one_kind_of_arguments() -> None:
     kernel(*arguments)
     assert all(a.tobytes() == b.tobytes() for a, b in zip(arrays, after, strict=True))
     assert any(a.tobytes() != b.tobytes() for a, b in zip(before, after, strict=True))
+
+
+def test_a_kernel_is_entered_the_same_way_every_time() -> None:
+    first, second = jit.entered(normal, np.zeros(3, np.int64)), jit.entered(normal, np.ones(3, np.int64))
+    assert first is second
+    one, other = np.array([5, 7, 0]), np.array([5, 7, 0])
+    assert first(one) == normal(other)
+    assert one.tolist() == other.tolist() == [5, 7, 2]
