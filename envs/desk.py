@@ -145,6 +145,15 @@ class Desk:
         lots = order_lots(action, account, self._close, self.terms)
         return [Order(lots)] if lots else []
 
+    def take_up(self, stream: bytes, rows: Columns, close: float) -> None:
+        """Begin where another desk of the same spec stands that has seen no account: the state of its columns, the
+        market and memory columns (window, …) of its last bars, and its last close."""
+        self._stream.restore(stream)
+        self._rows.clear()
+        self._rows.extend(rows)
+        self._accounts.clear()
+        self._close, self._is_observed = close, False
+
     @property
     def price(self) -> float:
         """The last close: the price at which orders are sized."""

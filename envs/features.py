@@ -8,6 +8,7 @@ silent while it warms up. Knows no account and no future.
 import hashlib
 from collections.abc import Callable, Iterator
 from functools import partial
+from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
@@ -90,7 +91,7 @@ def describe(name: str) -> str:
 
 def feature_matrix(bars: Bars, names: tuple[str, ...]) -> NDArray[np.float32]:
     """(T, len(names)) float32; rows inside a segment's warm-up are NaN."""
-    columns, past = _Columns(names, bars.interval_ms), History.of(bars)
+    columns, past = ColumnSet(names, bars.interval_ms), History.of(bars)
     if bars.taker_buy_volume is None:
         columns.refuse_unknown_taker()
     out = np.full((len(bars), len(names)), np.nan, np.float32)
@@ -106,7 +107,7 @@ class FeatureStream:
     """The same columns live: feed closed bars in order; a gap of more than three intervals starts the warm-up anew."""
 
     def __init__(self, names: tuple[str, ...], interval_ms: int) -> None:
-        self._columns = _Columns(names, interval_ms)
+        self._columns = ColumnSet(names, interval_ms)
         self._longest_step = (CROSSED_GAP + 1) * interval_ms
         self._width = len(names)
         self._seen, self._last = 0, 0
@@ -127,6 +128,11 @@ class FeatureStream:
         for part in columns.parts:
             part.update(bar, row, is_told)
         return row if is_told else None
+
+    @property
+    def memory(self) -> NDArray[np.float64]:
+        """What the columns remember, the stream's own vector."""
+        return self._columns.memory
 
     def state(self) -> bytes:
         """Everything the stream remembers."""
@@ -149,19 +155,23 @@ class FeatureStream:
             self._columns.memory[:] = 0.0
 
 
-class _Columns:
-    """Named columns over bars of one interval, in parts, and one vector that holds all they remember."""
+class ColumnSet:
+    """Named columns over bars of one interval, in parts, and one vector that holds all they remember.
 
-    def __init__(self, names: tuple[str, ...], base_ms: int) -> None:
+    `memory` is that vector where somebody else owns it; `spans` say which floats of it are which part's.
+    """
+
+    def __init__(self, names: tuple[str, ...], base_ms: int, memory: NDArray[np.float64] | None = None) -> None:
         found = [find_column(name) for name in names]
         self.need = max(named.warm_up(base_ms) for named in found)
         self.takers = [named.name for named in found if isinstance(named.feature, Column) and named.feature.needs_taker]
         makers = list(_parts(found, base_ms))
-        self.memory = np.zeros(sum(size for size, _ in makers))
-        self.parts, at = list[Part](), 0
-        for size, make in makers:
-            self.parts.append(make(memory=self.memory[at : at + size]))
-            at += size
+        self.memory = np.zeros(sum(size for size, _ in makers)) if memory is None else memory
+        ends = np.cumsum([0, *(size for size, _ in makers)]).tolist()
+        self.spans = list(pairwise(ends))
+        self.parts: list[Part] = [
+            make(memory=self.memory[start:stop]) for (_, make), (start, stop) in zip(makers, self.spans, strict=True)
+        ]
 
     def refuse_unknown_taker(self) -> None:
         """Raise ValueError if a column needs to know what takers bought."""

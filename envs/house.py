@@ -38,7 +38,7 @@ class HouseColumns:
         ends = np.cumsum([HEAD, *(column.size for _, column in columns)])
         plan = [(column.kind, ends[j], ends[j + 1], place) for j, (place, column) in enumerate(columns)]
         numbers = [(*column.numbers, 0, 0, 0)[:3] for _, column in columns]
-        self._group = Group(base_ms, higher_ms, np.array(plan, np.int64), np.array(numbers, np.float64), memory)
+        self.group = Group(base_ms, higher_ms, np.array(plan, np.int64), np.array(numbers, np.float64), memory)
 
     @staticmethod
     def size(columns: list[tuple[int, Column]]) -> int:
@@ -47,18 +47,18 @@ class HouseColumns:
 
     def run(self, history: History, start: int, stop: int, need: int, out: NDArray[np.float32]) -> None:
         """Write the values at bars start + need − 1 … stop − 1 of a segment."""
-        _run(self._group, history, start, stop, need, out)
+        _run(self.group, history, start, stop, need, out)
 
     def update(self, bar: Bar, row: NDArray[np.float64], is_told: bool) -> None:
         """Take one closed bar and write the values into `row`."""
-        _update(*self._group, *bar, row)  # type: ignore[arg-type]  # mypy loses count behind two stars
+        _update(*self.group, *bar, row)  # type: ignore[arg-type]  # mypy loses count behind two stars
 
 
 @lean_kernel
 def _run(group: Group, history: History, start: int, stop: int, need: int, out: NDArray[np.float32]) -> None:
     values = group.memory[GATHERING:]
     for t in range(start, stop):
-        _show(group, bar_at(history, t))
+        show_bar(group, bar_at(history, t))
         if t - start + 1 >= need:
             for j in range(len(group.plan)):
                 out[t, group.plan[j, PLACE]] = values[j]
@@ -83,14 +83,14 @@ def _update(
 ) -> None:
     """One bar live. Group and bar come in pieces: as two tuples they would cost as much as all the columns, 1 µs."""
     bar = Bar(opened_at, open_, high, low, close, volume, taker_buy_volume, trades)
-    _show(Group(base_ms, higher_ms, plan, numbers, memory), bar)
+    show_bar(Group(base_ms, higher_ms, plan, numbers, memory), bar)
     values = memory[GATHERING:]
     for j in range(len(plan)):
         row[plan[j, PLACE]] = values[j]
 
 
 @inlined_kernel
-def _show(group: Group, bar: Bar) -> None:
+def show_bar(group: Group, bar: Bar) -> None:
     """Update the values by a bar, or by the higher bars that it closes."""
     values, state = group.memory[GATHERING:], group.memory[GATHERING + len(group.plan) :]
     if group.higher_ms == group.base_ms:

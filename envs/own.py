@@ -70,7 +70,7 @@ class OwnColumn:
     """One user's column over bars of one interval: the same loop whole and bar by bar. Its memory is one vector."""
 
     def __init__(self, name: str, feature: Feature, place: int, base_ms: int, higher_ms: int, memory: State) -> None:
-        self._name, self._feature, self._place = name, feature, place
+        self._name, self._feature, self.place = name, feature, place
         self._intervals = base_ms, higher_ms
         self._memory, self._state, self._gathering = memory, memory[: feature.size], memory[feature.size : -1]
 
@@ -91,14 +91,14 @@ class OwnColumn:
         if not np.isfinite(told).all():
             t = start + need - 1 + int(np.flatnonzero(~np.isfinite(told))[0])
             self._refuse(float(values[t - start]), int(history.opened_at[t]))
-        out[start + need - 1 : stop, self._place] = told
+        out[start + need - 1 : stop, self.place] = told
 
     def update(self, bar: Bar, row: NDArray[np.float64], is_told: bool) -> None:
         """Take one closed bar and write the column's value into `row`."""
         value = self._next(bar)
         if is_told and not math.isfinite(value):
             self._refuse(value, bar.opened_at)
-        row[self._place] = value
+        row[self.place] = value
 
     def _next(self, bar: Bar) -> float:
         base_ms, higher_ms = self._intervals

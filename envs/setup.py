@@ -104,21 +104,26 @@ class EnvSetup:
 
     def exposures(self, actions: Any, count: int) -> NDArray[np.float64]:
         """Actions of `count` episodes as target exposures; ValueError on NaN and on what the space does not hold."""
-        given = np.asarray(actions)
-        if given.size != count:
-            raise ValueError(f"{given.size} actions were given for {count} episodes")
-        levels = levels_of(self.actions)
-        if levels is not None:
-            chosen = given.reshape(count)
-            if not (np.issubdtype(chosen.dtype, np.integer) and chosen.min() >= 0 and chosen.max() < len(levels)):
-                raise ValueError(f"actions {chosen[:4]} are not integers 0 … {len(levels) - 1}")
-            return np.asarray(levels[chosen], np.float64)
-        # a copy, since a read-only or strided array is another type to numba, and compiles the step anew
-        flat: NDArray[np.float64] = given.reshape(count).astype(np.float64)
-        bad = first_bad(flat)
-        if bad >= 0:
-            raise ValueError(f"action {flat[bad]} of episode {bad} is not a number in [-1, 1]")
-        return flat
+        return exposures_of(actions, self.actions, count)
+
+
+def exposures_of(actions: Any, kind: str, count: int) -> NDArray[np.float64]:
+    """Actions of that kind of `count` episodes as target exposures; ValueError on NaN and on what is no such action."""
+    given = np.asarray(actions)
+    if given.size != count:
+        raise ValueError(f"{given.size} actions were given for {count} episodes")
+    levels = levels_of(kind)
+    if levels is not None:
+        chosen = given.reshape(count)
+        if not (np.issubdtype(chosen.dtype, np.integer) and chosen.min() >= 0 and chosen.max() < len(levels)):
+            raise ValueError(f"actions {chosen[:4]} are not integers 0 … {len(levels) - 1}")
+        return np.asarray(levels[chosen], np.float64)
+    # a copy, since a read-only or strided array is another type to numba, and compiles the step anew
+    flat: NDArray[np.float64] = given.reshape(count).astype(np.float64)
+    bad = first_bad(flat)
+    if bad >= 0:
+        raise ValueError(f"action {flat[bad]} of episode {bad} is not a number in [-1, 1]")
+    return flat
 
 
 def start_bars(given: Any) -> NDArray[np.int64]:

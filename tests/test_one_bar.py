@@ -208,6 +208,14 @@ class _Replayed:
     def add_trader(self, name: str) -> int:
         return 0
 
+    def state(self) -> dict[str, NDArray[np.int64]]:
+        return {"bars_done": np.array([self.bars_done])}
+
+    def set_state(self, state: dict[str, NDArray[np.int64]]) -> None:
+        self.bars_done = int(state["bars_done"][0])
+
+    def branch(self, rng: int, scenario: object) -> None: ...
+
     def instrument(self) -> Instrument:
         return INSTRUMENT
 
