@@ -8,7 +8,7 @@ The one file that knows Solara; every browser tab has a market of its own. Knows
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import solara
 from mesa.visualization import SolaraViz
@@ -42,7 +42,7 @@ class _Door:
     opening = Opening()
 
 
-def serve(opening: Opening, host: str, port: int, *, open_browser: bool) -> None:
+def serve(opening: Opening, host: str, port: int, *, open_browser: bool) -> NoReturn:
     """Serve the page until interrupted. Nothing is reported to anybody, and no newer version is looked for."""
     from solara.__main__ import cli, click  # it reads its settings when it is imported
 
@@ -55,6 +55,7 @@ def serve(opening: Opening, host: str, port: int, *, open_browser: bool) -> None
         cli(["run", __name__, "--host", host, "--port", str(port), shown, *quiet], standalone_mode=False)
     except click.Abort as error:
         raise KeyboardInterrupt from error
+    raise KeyboardInterrupt  # nothing else ends a server, but uvicorn may take the signal for itself and return
 
 
 @solara.component  # type: ignore[untyped-decorator]  # solara exports no types

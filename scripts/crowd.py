@@ -31,7 +31,6 @@ def main() -> int:
     _check_free(options.host, options.port)
     opening = Opening(options.scenario, options.seed, options.role, options.interval)
     serve(opening, options.host, options.port, open_browser=options.open)
-    return 0
 
 
 def _parser() -> argparse.ArgumentParser:
