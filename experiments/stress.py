@@ -18,7 +18,6 @@ from ..envs.arena import ArenaEnv
 from ..envs.passport import Terrain, load_passport
 from ..market.ledger import SOLVENT
 from ..simulators.crowd import CrowdMarket
-from ..simulators.population import UNITS
 from .baselines import rules_of
 from .evaluate import Track, follow
 from .figures import max_drawdown
@@ -31,6 +30,8 @@ SCENARIOS = ("normal", "flash_crash")
 FLAT_EXPOSURE = 0.05  # of the allowed exposure: less than this counts as out of the market
 FIGURES = ("total_return", "max_drawdown")  # of which each baseline is compared; better is more, or shallower
 STORM_BARS = 540  # from bar 60 on: every storm, recovery included, is over before bar 600
+# The crowd trades other bars too, but a storm that nobody has held to its band there must not open a gate.
+JUDGED = ("1m",)
 
 
 class Weather(NamedTuple):
@@ -232,10 +233,10 @@ class ArenaStorms:
 
     def _arena(self, scenario: str, mode: str) -> ArenaEnv:
         terrain = self._terrain
-        if terrain.interval not in UNITS:
+        if terrain.interval not in JUDGED:
             raise StormAbsent(
-                f"the crowd trades bars of {', '.join(UNITS)}, the policy lives at {terrain.interval}: "
-                "it is judged at its own interval only"
+                f"the crowd trades bars of {', '.join(JUDGED)} where its storms hold their bands, the policy lives at "
+                f"{terrain.interval}: it is judged at its own interval only"
             )
         if terrain.spec.memory:
             raise StormAbsent(f"observation {terrain.spec.name} looks into a past, and this market has none")

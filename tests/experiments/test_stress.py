@@ -130,7 +130,7 @@ def test_too_few_pairs_and_unknown_policies_are_refused() -> None:
 
 
 @pytest.mark.parametrize(
-    "where, reason", [(terrain("4h"), "lives at 4h"), (terrain(observation="spine_memory"), "looks into a past")]
+    "where, reason", [(terrain("1h"), "lives at 1h"), (terrain(observation="spine_memory"), "looks into a past")]
 )
 def test_the_arena_says_which_storms_it_has_not(where: Terrain, reason: str) -> None:
     with pytest.raises(StormAbsent, match=reason):
