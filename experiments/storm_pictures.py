@@ -1,20 +1,24 @@
-"""One storm as one PNG: price and value, volume, spread and depth, and who held what; its calm twin in grey.
+"""Storms as PNGs: one with all there is to see of it, its calm twin in grey; or one beside its cousin of the record.
 
 Draws what it is given and judges nothing.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.ticker import MultipleLocator
 
 from ..simulators.storm_measures import holdings
 from ..simulators.world import Part
 
 if TYPE_CHECKING:
+    from ..simulators.storm_measures import Floats
     from ..simulators.storm_pairs import Pair
     from ..simulators.storm_scenes import Record
+    from .cousins import Course, Figures
 
 SIZE, DPI = (10.0, 10.5), 110  # inches, dots an inch
 HEIGHTS = (3.0, 1.2, 1.4, 1.8)
@@ -25,6 +29,13 @@ COLOURS = (
     *("#4c72b0", "#55a868", "#c44e52", "#8172b3", "#937860", "#da8bc3"),
     *("#b8860b", "#111111", "#e6550d", "#64b5cd", "#e7298a"),
 )
+
+BESIDE_SIZE, BESIDE_DPI = (8.0, 4.8), 120  # 960 dots wide, to be read at 800
+BESIDE_HEIGHTS = (2.6, 1.0)
+SIDES = ("#1f4e79", "#b35806")  # the crowd, the record
+UNITS = {"1m": ("minutes", 60), "1h": ("hours", 48)}  # what bars are counted in, how many from mark to mark
+BREAK = 15  # bars without a trade that break a line
+LEAST_VOLUME, ROOM_ABOVE = 0.05, 1.6  # of the volume that is usual; times the largest
 
 
 def draw_storm(pair: "Pair", title: str, path: Path) -> Path:
@@ -99,3 +110,53 @@ def _held(panel: Any, run: "Record", bars: np.ndarray[Any, Any], onset: int) -> 
     panel.axhline(0.0, color="0.3", linewidth=0.6)
     panel.set_ylabel("held, change since the onset", fontsize=8)
     panel.legend(fontsize=7, loc="best", ncols=4)
+
+
+def draw_beside(courses: "Sequence[Course]", interval: str, title: str, path: Path) -> Path:
+    """Draw courses side by side on one scale: closes with the range of every bar, volume below."""
+    figure = Figure(figsize=BESIDE_SIZE, layout="constrained")
+    figure.suptitle(title, fontsize=13, fontweight="bold")
+    rows = figure.subplots(2, len(courses), sharex=True, sharey="row", squeeze=False, height_ratios=BESIDE_HEIGHTS)
+    for course, colour, price, volume in zip(courses, SIDES, *rows, strict=True):
+        _course(course, colour, price, volume, interval)
+    rows[0][0].set_ylabel("price, % from the onset")
+    rows[1][0].set_ylabel("volume\n÷ usual")
+    rows[1][0].set_ylim(LEAST_VOLUME, ROOM_ABOVE * max(float(course.volume.max()) for course in courses))
+    figure.savefig(path, dpi=BESIDE_DPI)
+    return path
+
+
+def told(figures: "Figures") -> tuple[str, str]:
+    """The figures of a course in two lines."""
+    prices = f"furthest {100.0 * figures.furthest:+.0f} %, {100.0 * figures.back:.0f} % of it back"
+    wide = f"{figures.width:.1f}" if figures.width < 10.0 else f"{figures.width:,.0f}"
+    return prices.replace("-", "−"), f"volume up to {figures.volume:,.0f} ×, bars {wide} × as wide"
+
+
+def _course(course: "Course", colour: str, price: Any, volume: Any, interval: str) -> None:
+    price.set_title(course.name, fontsize=11, color=colour, pad=42)
+    lines = "\n".join((course.detail, *told(course.figures)))
+    price.text(0.5, 1.02, lines, fontsize=8.5, color="0.3", ha="center", transform=price.transAxes)
+    price.vlines(course.bars, course.low, course.high, color=colour, alpha=0.5, linewidth=1.1)
+    price.plot(*_broken(course), color=colour, linewidth=1.2)
+    price.axhline(0.0, color="0.6", linewidth=0.6, zorder=0.5)
+    volume.bar(course.bars, course.volume, width=1.0, color=colour, linewidth=0)
+    volume.set_yscale("log")
+    unit, apart = UNITS[interval]
+    volume.set_xlabel(f"{unit} from the onset")
+    volume.xaxis.set_major_locator(MultipleLocator(apart))
+    for panel in (price, volume):
+        if course.span is not None:
+            panel.axvspan(*course.span, color=STORM, alpha=0.12, linewidth=0, zorder=0)
+        panel.axvline(0.0, color="0.6", linewidth=0.8, linestyle="--", zorder=0.5)
+        panel.grid(alpha=0.25)
+        panel.margins(x=0)
+        panel.tick_params(labelsize=9)
+        panel.spines[["top", "right"]].set_visible(False)
+
+
+def _broken(course: "Course") -> "tuple[Floats, Floats]":
+    """Bars and closes, with a hole in the line where nobody traded for long."""
+    holes = np.flatnonzero(np.diff(course.bars) > BREAK) + 1
+    bars, close = (np.insert(column, holes, np.nan) for column in (course.bars.astype(np.float64), course.close))
+    return bars, close

@@ -2,8 +2,11 @@
 
     wavetank storm flash_crash --seed 7 --out storm
     wavetank storm crash_with_spoofing --seed 7 --role judge --onset 60 --orders --out storm
+    wavetank storm --gallery docs/storms                # every storm that has one beside its cousin of the record
+    wavetank storm flash_crash --gallery docs/storms    # this one anew
 
 The folder gets bars.parquet, tape.parquet, labels.parquet, storm.json and storm.png; with --orders also orders.parquet.
+A gallery gets SCENARIO.png, replaced where it is there, and needs recorded data (WAVETANK_DATA).
 """
 
 import argparse
@@ -24,11 +27,13 @@ if TYPE_CHECKING:
     from ..simulators.crowd import CrowdMarket
     from ..simulators.storm_pairs import Pair
 
-FACTS, PICTURE = "storm.json", "storm.png"
+FACTS, PICTURE, GALLERY = "storm.json", "storm.png", "--gallery"
 
 
 def main() -> int:
-    """Raise the storm, write its folder, and say where it lies."""
+    """Raise the storm, write its folder, and say where it lies; or draw the gallery."""
+    if any(word.split("=")[0] == GALLERY for word in sys.argv[1:]):
+        return _gallery(_gallery_parser().parse_args())
     given = _parser().parse_args()
     out = Path(given.out)
     _check_out(out)
@@ -75,6 +80,28 @@ def facts(pair: "Pair", market: "CrowdMarket", seed: int) -> dict[str, Any]:
     return told
 
 
+def _gallery(given: argparse.Namespace) -> int:
+    """Draw storms beside their cousins, and put the pictures in place once all are drawn."""
+    out = Path(given.gallery)
+    if not (out.is_dir() or out.parent.is_dir()):
+        raise ValueError(f"--gallery {out}: there is no folder {out.parent} to put it in")
+    from ..experiments.cousins import beside, cousins_of  # Mesa and numba, as above
+    from ..experiments.storm_pictures import draw_beside, told  # matplotlib, an extra
+
+    with tempfile.TemporaryDirectory(prefix=f".{out.name}.", dir=out.parent) as half:
+        drawn = []
+        for cousin in cousins_of(given.scenarios):
+            courses, title = beside(cousin), cousin.scenario.replace("_", " ")
+            drawn.append(draw_beside(courses, cousin.interval, title, Path(half, f"{cousin.scenario}.png")))
+            for course in courses:
+                print(f"{title:<20} {course.name}: {'; '.join(told(course.figures))}")
+        out.mkdir(exist_ok=True)
+        for picture in drawn:
+            os.replace(picture, out / picture.name)
+    print(f"{'gallery':<20} {out}")
+    return 0
+
+
 def _write(folder: Path, market: "CrowdMarket", pair: "Pair", given: argparse.Namespace) -> None:
     from ..experiments.storm_pictures import draw_storm  # matplotlib, an extra
     from ..simulators.tape_files import write_tape
@@ -94,8 +121,18 @@ def _check_out(out: Path) -> None:
         raise ValueError(f"--out {out}: there is no folder {out.parent} to put it in")
 
 
+def _gallery_parser() -> argparse.ArgumentParser:
+    """A gallery's command line of its own: what is drawn there is fixed, so it takes no seed, role or interval."""
+    parser = argparse.ArgumentParser(prog="wavetank storm", description="Draw storms beside their cousins.")
+    parser.add_argument("scenarios", nargs="*", metavar="scenario", help="which (default: all that have a cousin)")
+    parser.add_argument(GALLERY, required=True, metavar="FOLDER", help="where the pictures go")
+    return parser
+
+
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="wavetank storm", description=(__doc__ or "").partition("\n")[0])
+    description = (__doc__ or "").partition("\n")[0]
+    gallery = f"wavetank storm [SCENARIO …] {GALLERY} FOLDER draws storms beside recorded events of their kind."
+    parser = argparse.ArgumentParser(prog="wavetank storm", description=description, epilog=gallery)
     parser.add_argument("scenario", help="a name of conf/scenario, or the path of a YAML file of your own")
     parser.add_argument("--seed", type=_whole, default=0, help="of the market; equal seeds, equal markets (default 0)")
     parser.add_argument("--out", required=True, help="a folder that is not there yet")

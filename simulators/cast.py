@@ -4,14 +4,16 @@ Owners are numbered cohort after cohort, then the insurance fund, the bank that 
 the accounts kept for traders from outside. Knows nothing of Mesa.
 """
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
 
-from .ladder import empty_book
-from .population import COHORTS, Population
+from .climate import set_knobs
+from .ladder import LAST, Ints, empty_book
+from .population import COHORTS, LOT_OF_SIZES, Population
 from .stepping import Rules
-from .world import World, empty_world
+from .world import FIRST_OUTSIDER, LOG_FACTOR, LOG_MID, LOG_VALUE, LOT, MID, STEPS_A_BAR, World, empty_world
 
 LEVELS, CAPACITY, ROOM = 1 << 17, 1 << 12, 1 << 14  # prices up to 4 × the first; live orders; event rows
 BARS_ROOM = 1 << 10
@@ -45,3 +47,18 @@ def rules_of(crowd: Population) -> Rules:
 def stage_of(seats: Seats) -> World:
     """An empty book and world with an account for every owner."""
     return empty_world(empty_book(LEVELS, CAPACITY, seats.outsiders.stop, ROOM), BARS_ROOM)
+
+
+def clear_stage(state: World, crowd: Population, seats: Seats, keys: Ints, traits: np.random.Generator) -> None:
+    """Empty every array in place, and put there what a market begins with: its keys, first price, value and mood."""
+    for array in (*state.book, *state[1:]):
+        array.fill(0)
+    state.keys[:] = keys
+    start, mood = round(crowd.value.price), state.mood
+    mood[[LOG_VALUE, LOG_MID]] = math.log(start)
+    mood[LOG_FACTOR] = crowd.value.factor_sd * float(traits.normal())
+    mood[LOT], mood[MID] = LOT_OF_SIZES, start
+    state.history.fill(math.log(start))
+    state.book.head[LAST] = start
+    state.clock[STEPS_A_BAR], state.clock[FIRST_OUTSIDER] = crowd.unit.steps_per_bar, seats.outsiders.start
+    set_knobs(state.knobs)

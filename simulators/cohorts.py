@@ -9,11 +9,11 @@ import math
 from ..market.jit import inlined_kernel
 from ..market.orders import to_lots
 from .draws import index_below, normal, pareto, poisson, rekey, uniform
-from .flow import draw_priority
 from .ladder import TRADED, codes
 from .matching import BUY, SELL
 from .placing import LANE_ARRIVAL, LANE_COUNT, activity_of, distance_of, rest, take
 from .population import Chartist, Executor, Fundamental, Noise, Readers
+from .posting import draw_priority
 from .world import (
     FIRST_OWNER,
     HISTORY,

@@ -7,11 +7,11 @@ sold. Knows nothing of who made the price rise.
 from ..market.jit import inlined_kernel, lean_kernel
 from ..market.orders import to_lots
 from .draws import rekey, uniform
-from .flow import NO_LIFE, draw_priority, post
 from .ladder import POSITION, codes
 from .matching import BUY
 from .placing import LANE_ARRIVAL, NO_PRICE
 from .population import Followers
+from .posting import NO_LIFE, draw_priority, post
 from .pumping import AT_MARKET, sell
 from .world import FIRST_OWNER, HALT, HISTORY, LOG_MID, LOT, RUSH, SIZE, STEP, VENUE, Label, World
 

@@ -10,7 +10,6 @@ import math
 from ..market.jit import inlined_kernel
 from .cohorts import arrivals_of, next_arrival
 from .draws import index_below, rekey, uniform
-from .flow import NO_LIFE, draw_priority, post
 from .ladder import CASH, POSITION
 from .liquidation import (
     ACTIVE,
@@ -29,6 +28,7 @@ from .liquidation import (
 from .matching import BUY, SELL
 from .placing import NO_PRICE, take
 from .population import Leveraged
+from .posting import NO_LIFE, draw_priority, post
 from .world import BIAS, FIRST_OWNER, HALT, HISTORY, LOG_MID, MARK, MID, SIZE, STEP, VENUE, World
 
 

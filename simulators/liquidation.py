@@ -11,12 +11,12 @@ import math
 
 from ..market.jit import inlined_kernel, lean_kernel
 from .draws import rekey
-from .flow import NO_LIFE, draw_priority, post
 from .ladder import CASH, POSITION, codes
 from .matching import BUY, MARKET, REDUCE_ONLY, SELL, Event
 from .order_log import log
 from .placing import NO_PRICE
 from .population import Leveraged
+from .posting import NO_LIFE, draw_priority, post
 from .world import (
     DELEVERAGED,
     FIRST_OUTSIDER,

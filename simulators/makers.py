@@ -11,11 +11,11 @@ import math
 from ..market.jit import inlined_kernel
 from ..market.orders import to_lots
 from .draws import rekey
-from .flow import NO_LIFE, draw_priority, post, post_cancel
 from .ladder import POSITION, find
 from .matching import BUY, POST_SLIDE, SELL
 from .placing import LANE_ARRIVAL, factor_of, on_grid
 from .population import Makers
+from .posting import NO_LIFE, draw_priority, post, post_cancel
 from .world import DISTANCE, FIRST_OWNER, FLOW, HALT, INVENTORY, LOT, MARK, MID, SIZE, STEP, VENUE, World
 
 

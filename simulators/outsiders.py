@@ -8,9 +8,9 @@ import numpy as np
 
 from ..market.jit import kernel
 from . import world
-from .flow import LAST_OF_ALL, OUTSIDE, POSTED_BITS, fill_row, put_under_way
 from .ladder import Ints
 from .matching import MESSAGE_EXTRA
+from .posting import LAST_OF_ALL, OUTSIDE, POSTED_BITS, fill_row, put_under_way
 from .world import CALENDAR, FILLS_ROOM, OUTSIDE_IDS, REPLIES_ROOM, Label, World
 
 

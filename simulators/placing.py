@@ -8,9 +8,9 @@ import math
 
 from ..market.jit import inlined_kernel
 from .draws import normal
-from .flow import NO_LIFE, life_of, post
 from .ladder import codes
 from .matching import MARKET, POST_SLIDE
+from .posting import NO_LIFE, life_of, post
 from .world import ACTIVITY, ALARM, DISTANCE, FACTOR, FIRST_OWNER, LIFE, MARK, World
 
 LANE_COUNT, LANE_ARRIVAL = codes(1, 3)  # streams of one cohort in one step

@@ -9,11 +9,11 @@ from ..market.jit import inlined_kernel, lean_kernel
 from ..market.orders import to_lots
 from .cohorts import due_share
 from .draws import rekey, uniform
-from .flow import NO_LIFE, draw_priority, post
 from .ladder import POSITION, codes
 from .matching import BUY, MARKET, REDUCE_ONLY, SELL
 from .placing import LANE_ARRIVAL, NO_PRICE
 from .population import Pumpers
+from .posting import NO_LIFE, draw_priority, post
 from .world import (
     DUMP,
     FIRST_OWNER,

@@ -71,11 +71,19 @@ def branch(
     A drawn storm comes `calm_bars` later than drawn, unless `onset` names its bar.
     """
     state.keys[:] = keys_of(seeds[PARTS_SEED:])
-    storms = scenario.draw_all(seeds[STORM_SEED], role, onset)
-    if onset is None:
-        storms = tuple(replace(storm, onset=storm.onset + calm_bars) for storm in storms)
+    storms = storms_drawn(seeds, scenario, role, onset=onset, calm_bars=calm_bars)
     schedule(state, scenario, storms)
     return storms
+
+
+def storms_drawn(
+    seeds: list[np.random.SeedSequence], scenario: Scenario, role: Role, *, onset: int | None, calm_bars: int
+) -> tuple[Storm, ...]:
+    """What a market of these seeds draws of a scenario; `calm_bars` later than drawn, unless `onset` names the bar."""
+    storms = scenario.draw_all(seeds[STORM_SEED], role, onset)
+    if onset is not None:
+        return storms
+    return tuple(replace(storm, onset=storm.onset + calm_bars) for storm in storms)
 
 
 def schedule(state: World, scenario: Scenario, storms: tuple[Storm, ...]) -> None:

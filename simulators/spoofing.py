@@ -8,11 +8,11 @@ drawn sizes and lives (after Wang and Wellman, 2020). Knows nothing of who reads
 from ..market.jit import inlined_kernel, lean_kernel
 from ..market.orders import to_lots
 from .draws import rekey, uniform
-from .flow import NO_LIFE, draw_priority, post, post_cancel
 from .ladder import BEST_ASK, BEST_BID, LABEL, POSITION, PRICE, QUEUED, Book, codes, find, next_above, next_below
 from .matching import BUY, POST_SLIDE, SELL
 from .placing import LANE_ARRIVAL, NO_PRICE
 from .population import Spoofer
+from .posting import NO_LIFE, draw_priority, post, post_cancel
 from .pumping import REDUCING_MARKET
 from .world import (
     BIAS,

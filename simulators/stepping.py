@@ -8,9 +8,9 @@ import math
 from typing import NamedTuple
 
 from ..market.jit import inlined_kernel, lean_kernel
+from .arrivals import deliver
 from .climate import look_around, move_value, turn_knobs
 from .cohorts import act_chartist, act_executor, act_fundamental, act_noise, act_readers
-from .flow import deliver
 from .following import act_followers
 from .ladder import (
     BEST_ASK,

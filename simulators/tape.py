@@ -1,4 +1,4 @@
-"""What a crowd market leaves behind: bars, trades, labelled orders, quotes, and one digest over all of it.
+"""What a crowd market leaves behind: bars, reports, trades, labelled orders, quotes, and one digest over all of it.
 
 Turns the rows that kernels wrote into named columns in real units. Knows nothing of how they came about.
 """
@@ -24,15 +24,20 @@ from .world import (
     LOW,
     MESSAGES_SO_FAR,
     NEAR_LOTS,
+    NOTE_ACTIVITY,
+    NOTE_LOG_VALUE,
+    NOTE_MAKERS,
     OPEN,
     QUOTE_STEP,
-    QUOTES,
+    QUOTED_STEPS,
+    SPREAD_SUM,
     TAKER_BUY,
     TRADE_COUNT,
     VOLUME,
-    World,
+    Floats,
 )
 
+REPORTS = ("close_price", "value", "activity", "spread_ticks", "quoted_share", "volume", "makers_lots")
 TRADE_COLUMNS = {
     "sequence": ladder.EVENT_SEQUENCE,
     "step": ladder.EVENT_AT,
@@ -74,29 +79,6 @@ QUOTE_COLUMNS = {
 }
 
 
-class Tape:
-    """Rows that a market's kernels wrote, taken out of their tables before these run full."""
-
-    def __init__(self) -> None:
-        self._events: list[Ints] = []
-        self._tops: list[Ints] = []
-
-    def take(self, state: World) -> None:
-        """Empty the tables of events and quotes onto the tape."""
-        book, clock = state.book, state.clock
-        self._events.append(book.events[: int(book.head[ladder.LOGGED])].copy())
-        self._tops.append(state.tops[: int(clock[QUOTES])].copy())
-        book.head[ladder.LOGGED], clock[QUOTES] = 0, 0
-
-    def events(self, state: World) -> Ints:
-        """Every event so far, in order."""
-        return np.concatenate([*self._events, state.book.events[: int(state.book.head[ladder.LOGGED])]])
-
-    def tops(self, state: World) -> Ints:
-        """Every quote so far, in order."""
-        return np.concatenate([*self._tops, state.tops[: int(state.clock[QUOTES])]])
-
-
 def bar_of(row: Ints, opened_at: int, index: int, crowd: Population) -> Bar:
     """One bar from its row, equal to row `index` of `bars_of`."""
     unit, tick, lot = crowd.unit, crowd.instrument.tick, crowd.instrument.lot
@@ -129,6 +111,21 @@ def bars_of(rows: Ints, opened_at: int, crowd: Population) -> Bars:
         rows[:, TRADE_COUNT],
         instrument.symbol,
     )
+
+
+def reports_of(rows: Ints, notes: Floats, crowd: Population) -> dict[str, list[float]]:
+    """A column for each of `REPORTS`, a value a bar, from the kernels' bar rows and the notes beside them."""
+    quoted, instrument = rows[:, QUOTED_STEPS], crowd.instrument
+    columns = (
+        rows[:, CLOSE] * instrument.tick,
+        np.exp(notes[:, NOTE_LOG_VALUE]) * instrument.tick,
+        notes[:, NOTE_ACTIVITY],
+        rows[:, SPREAD_SUM] / np.maximum(1, quoted),
+        quoted / crowd.unit.steps_per_bar,
+        rows[:, VOLUME] * instrument.lot,
+        notes[:, NOTE_MAKERS].astype(np.int64),
+    )
+    return {name: column.tolist() for name, column in zip(REPORTS, columns, strict=True)}
 
 
 def trades_of(events: Ints, opened_at: int, step_ms: int) -> NDArray[np.void]:

@@ -1,7 +1,7 @@
 """The state of one crowd market as arrays: what each holds, and what its columns are called.
 
-Layout and nothing else; kernels in the files beside read and write it. A market step runs `steps.open_step`, then
-every cohort on what it then sees, then `steps.close_step`. Knows nothing of how any class of trader decides.
+Layout and nothing else; kernels in the files beside read and write it. A market step runs `stepping.open_step`, then
+every cohort on what it then sees, then `stepping.close_step`. Knows nothing of how any class of trader decides.
 """
 
 from enum import IntEnum

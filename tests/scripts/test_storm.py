@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from wavetank.market.store import data_folder
 from wavetank.scripts.cli import main
 
 
@@ -82,4 +83,49 @@ def test_a_command_line_that_cannot_be_read_exits_with_two(
 ) -> None:
     with pytest.raises(SystemExit) as stop:
         storm(monkeypatch, *words)
+    assert stop.value.code == 2
+
+
+def test_a_gallery_puts_storms_beside_recorded_events(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    if not data_folder().is_dir():
+        pytest.skip(f"no recorded data at {data_folder()} (WAVETANK_DATA)")
+    assert storm(monkeypatch, "flash_crash", "--gallery", str(tmp_path / "new")) == 0
+    told = capsys.readouterr().out.splitlines()
+    assert told[0].startswith("flash crash          the crowd: furthest −")
+    assert told[1].startswith("flash crash          NEARUSDT perpetual, Binance: furthest −5 %, ")
+    assert told[-1] == f"gallery              {tmp_path / 'new'}"
+    assert [path.name for path in tmp_path.rglob("*")] == ["new", "flash_crash.png"]
+    assert (tmp_path / "new" / "flash_crash.png").stat().st_size < 120_000
+    assert storm(monkeypatch, "flash_crash", f"--gallery={tmp_path / 'new'}") == 0  # anew, in place
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (("crash", "--gallery", "new"), "there is no recorded data at nowhere, WAVETANK_DATA names the folder"),
+        (("spoofing", "--gallery", "new"), "spoofing has no cousin in the record, crash, "),
+        (("--gallery", "no/new"), "--gallery no/new: there is no folder no to put it in"),
+    ],
+)
+def test_a_mistake_about_a_gallery_costs_one_line_and_leaves_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    words: tuple[str, ...],
+    sentence: str,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("WAVETANK_DATA", "nowhere")
+    assert storm(monkeypatch, *words) == 2
+    told = capsys.readouterr().err
+    assert told.startswith(f"wavetank storm: {sentence}")
+    assert told.count("\n") == 1
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_gallery_takes_no_seed(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(SystemExit) as stop:
+        storm(monkeypatch, "--gallery", "new", "--seed", "3")
     assert stop.value.code == 2

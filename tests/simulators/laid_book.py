@@ -1,5 +1,5 @@
-"""A market laid by hand for one class of traders: a book of round numbers, the class's accounts, and a street that
-owns the first orders. Knows no class."""
+"""A market laid by hand for one class of traders: a book of round numbers, the class's accounts, a street that owns
+the first orders, and what the class has sent. Knows no class."""
 
 import math
 from collections.abc import Callable
@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 
 from wavetank.simulators import ladder, matching, world
+from wavetank.simulators.arrivals import deliver
 from wavetank.simulators.climate import look_around, set_knobs
 from wavetank.simulators.draws import keys_of
-from wavetank.simulators.flow import deliver
 from wavetank.simulators.ladder import Ints, empty_book
 from wavetank.simulators.matching import ALL_EVENTS, LIMIT, MARKET, Event, process
 from wavetank.simulators.population import Makers, Readers, Value
@@ -19,6 +19,7 @@ from wavetank.simulators.world import Part, World, empty_world
 OWNERS, STREET, PASSER = 20, 17, 16  # the last two accounts are the fund's and the bank's
 FUND, BANK = OWNERS - 2, OWNERS - 1
 TRADER = 5  # first owner of the class under test
+SIDE, PRICE, LOTS, OWNER, KIND, LIFE = range(6)  # columns of what was sent
 
 
 def laid(levels: int = 40, lots: int = 1_000) -> World:
@@ -94,3 +95,37 @@ def give(state: World, owner: int, lots: int, money: int) -> None:
     for account, sign in ((owner, 1), (STREET, -1)):
         accounts[account, ladder.POSITION] += sign * lots
         accounts[account, ladder.CASH] += sign * money
+
+
+def sent(state: World) -> Ints:
+    """Messages under way in the order of posting: side, ticks (0 at market), lots, owner, kind, life."""
+    rows = []
+    for first in state.calendar[world.ARRIVALS]:
+        row = int(first)
+        while row:
+            rows.append(state.underway[row])
+            row = int(state.underway[row, world.AFTER])
+    rows.sort(key=lambda row: int(row[world.SORT]) & 0xFFFFFFFF)
+    names = ("SIDE", "PRICE", "LOTS", "OWNER", "KIND")
+    columns = [*(getattr(matching, f"MESSAGE_{name}") for name in names), world.LIVES]
+    return np.array([row[columns] for row in rows], np.int64).reshape(-1, len(columns))
+
+
+def repeat(state: World, steps: int, act: Callable[..., None], who: Part, rules: tuple[float, ...]) -> None:
+    """Let a cohort act for some steps without delivering what it sends."""
+    for _ in range(steps):
+        act(state, int(who), rules)
+        state.clock[world.STEP] += 1
+
+
+def live_blind(state: World, steps: int, act: Callable[..., None], who: Part, rules: tuple[float, ...]) -> None:
+    """Let a cohort act for some steps in which its messages arrive and it sees the market as it first was."""
+    for _ in range(steps):
+        deliver(state)
+        act(state, int(who), rules)
+        state.clock[world.STEP] += 1
+    deliver(state)
+
+
+def resting(state: World) -> int:
+    return int(state.book.head[ladder.BIDS] + state.book.head[ladder.ASKS])

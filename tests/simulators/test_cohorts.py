@@ -1,89 +1,24 @@
 """Each class of traders alone before a book laid by hand: does it send what its docstring says?"""
 
 import math
-from collections.abc import Callable
-from typing import Any
 
-import numpy as np
 import pytest
 
-from wavetank.simulators import cohorts, ladder, matching, world
-from wavetank.simulators.climate import look_around, set_knobs
+from wavetank.simulators import cohorts, ladder, world
+from wavetank.simulators.arrivals import deliver
+from wavetank.simulators.climate import look_around
 from wavetank.simulators.cohorts import act_chartist, act_executor, act_fundamental, act_noise, act_readers
-from wavetank.simulators.draws import keys_of
-from wavetank.simulators.flow import deliver
-from wavetank.simulators.ladder import Ints, empty_book
 from wavetank.simulators.makers import act_makers
-from wavetank.simulators.matching import LIMIT, MARKET, POST_SLIDE, Event, process
+from wavetank.simulators.matching import LIMIT, MARKET, POST_SLIDE, Event
 from wavetank.simulators.population import Chartist, Executor, Fundamental, Makers, Noise, Readers, Value
-from wavetank.simulators.world import Knob, Part, World, empty_world
+from wavetank.simulators.world import Knob, Part, World
 
-OWNERS, STREET = 12, 11  # the street owns the book's first orders
-TRADER = 5  # first owner of the cohort under test
-
-
-def lay(state: World, rows: list[tuple[int, int, int]]) -> None:
-    """Rest the street's orders: side, ticks, lots."""
-    messages = np.zeros((len(rows), matching.MESSAGE_WIDTH), np.int64)
-    for i, (side, ticks, lots) in enumerate(rows):
-        messages[i, :6] = LIMIT, 1_000_000 + 1_000 * resting(state) + i, STREET, side, ticks, lots
-    process(state.book, messages, len(rows), np.zeros(len(rows), np.int64))
-    state.book.head[ladder.LOGGED] = 0
+from .laid_book import KIND, LIFE, LOTS, OWNER, PRICE, SIDE, TRADER, laid, live_blind, repeat, resting, sent, street
 
 
 @pytest.fixture
 def market() -> World:
-    """Bids from 990 down and asks from 1010 up, a thousand lots each, mid 1000; everyone calm."""
-    state = empty_world(empty_book(4096, 1024, OWNERS, 1 << 14), 4)
-    state.book.head[ladder.LOG_KINDS] = matching.ALL_EVENTS
-    state.book.head[ladder.LAST] = 1000
-    state.keys[:] = keys_of(np.random.SeedSequence(3).spawn(world.PARTS))
-    state.cohorts[:, world.FIRST_OWNER] = TRADER
-    state.clock[world.FIRST_OUTSIDER] = OWNERS
-    state.mood[[world.FACTOR, world.ACTIVITY, world.LOT]] = 1.0, 1.0, 0.001
-    state.mood[world.MID] = 1000.0
-    state.mood[[world.LOG_VALUE, world.LOG_MID]] = math.log(1000.0)
-    state.history.fill(math.log(1000.0))
-    set_knobs(state.knobs)
-    lay(state, [(side, 1000 - side * (10 + i), 1000) for i in range(40) for side in (1, -1)])
-    return state
-
-
-SIDE, PRICE, LOTS, OWNER, KIND, LIFE = range(6)  # columns of what was sent
-
-
-def sent(state: World) -> Ints:
-    """Messages under way in the order of posting: side, ticks (0 at market), lots, owner, kind, life."""
-    rows = []
-    for first in state.calendar[world.ARRIVALS]:
-        row = int(first)
-        while row:
-            rows.append(state.underway[row])
-            row = int(state.underway[row, world.AFTER])
-    rows.sort(key=lambda row: int(row[world.SORT]) & 0xFFFFFFFF)
-    names = ("SIDE", "PRICE", "LOTS", "OWNER", "KIND")
-    columns = [*(getattr(matching, f"MESSAGE_{name}") for name in names), world.LIVES]
-    return np.array([row[columns] for row in rows], np.int64).reshape(-1, len(columns))
-
-
-def repeat(state: World, steps: int, act: Callable[..., None], who: Part, rules: tuple[float, ...]) -> None:
-    """Let a cohort act for some steps without delivering what it sends."""
-    for _ in range(steps):
-        act(state, int(who), rules)
-        state.clock[world.STEP] += 1
-
-
-def live(state: World, steps: int, act: Callable[..., None], who: Part, rules: tuple[float, ...]) -> None:
-    """Let a cohort act for some steps in which its messages arrive."""
-    for _ in range(steps):
-        deliver(state)
-        act(state, int(who), rules)
-        state.clock[world.STEP] += 1
-    deliver(state)
-
-
-def resting(state: World) -> int:
-    return int(state.book.head[ladder.BIDS] + state.book.head[ladder.ASKS])
+    return laid()
 
 
 def test_noise_sends_at_its_rate_and_splits_limit_from_market_as_told(market: World) -> None:
@@ -102,17 +37,6 @@ def test_a_noise_traders_orders_keep_their_side_through_a_metaorder(market: Worl
     sides = sent(market)[:, SIDE]
     assert (sides[1:] == sides[:-1]).mean() > 0.85
     assert set(sides) == {1, -1}
-
-
-def test_lives_are_exponential_and_orders_leave_the_book_at_their_end(market: World) -> None:
-    rules = Noise(traders=4, rate=0.5, limit_share=1.0, life=20.0)
-    live(market, 300, act_noise, Part.NOISE, rules)
-    assert abs(resting(market) - 80 - 2.0 * 20.0) < 4 * math.sqrt(40.0)
-    for _ in range(400):
-        market.clock[world.STEP] += 1
-        deliver(market)
-    assert resting(market) == 80
-    assert market.cohorts[Part.NOISE, world.LOST] == 0
 
 
 def test_drawn_lives_have_the_mean_they_should(market: World) -> None:
@@ -149,7 +73,7 @@ def test_fundamental_traders_take_towards_value_and_more_the_further_it_is(
 
 def test_fundamental_traders_wait_where_the_price_is_right(market: World) -> None:
     rules = Fundamental(traders=2, rate=0.5, error_sd=0.001, threshold=0.05, threshold_high=0.05)
-    live(market, 50, act_fundamental, Part.FUNDAMENTAL, rules)
+    live_blind(market, 50, act_fundamental, Part.FUNDAMENTAL, rules)
     assert resting(market) > 80
     assert not (market.book.events[:, ladder.EVENT_KIND] == Event.TRADE).any()
 
@@ -197,7 +121,7 @@ def test_book_readers_go_with_the_heavier_side_and_rest_where_none_is(market: Wo
     look_around(market, Value(), rules, Makers())
     repeat(market, 30, act_readers, Part.READERS, rules)
     assert len(sent(market)) == 0  # five levels of a thousand lots on either side
-    lay(market, [(side, 1000 - side * 5, 20_000)])
+    street(market, [(LIMIT, side, 1000 - side * 5, 20_000)])
     for _ in range(20):
         look_around(market, Value(), rules, Makers())
     repeat(market, 30, act_readers, Part.READERS, rules)
@@ -219,7 +143,7 @@ def test_makers_quote_both_sides_around_the_mid_and_replace_their_quotes(market:
     deliver(market)
     assert resting(market) == 80 + 6
     market.mood[world.MID] = 1002.0
-    live(market, 5, act_makers, Part.MAKERS, RULES)
+    live_blind(market, 5, act_makers, Part.MAKERS, RULES)
     assert resting(market) == 80 + 6
 
 
@@ -244,15 +168,6 @@ def test_makers_shift_their_quotes_with_a_one_sided_flow_up_to_a_bound(market: W
     quotes = sent(market)
     assert quotes[quotes[:, SIDE] == 1][0, PRICE] == 1000 + shift - 6
     assert quotes[quotes[:, SIDE] == -1][0, PRICE] == 1000 + shift + 6
-
-
-def test_an_order_counts_once_in_the_flow_however_many_it_trades_with(market: World) -> None:
-    act_noise(market, int(Part.NOISE), example(rate=2.0, size=4.0, size_cap=4.0))
-    orders = sent(market)
-    market.clock[world.STEP] = 1
-    deliver(market)
-    assert int(market.book.head[ladder.TRADES]) > len(orders) > 0
-    assert market.mood[world.ARRIVED] == orders[:, SIDE].sum()
 
 
 def test_a_storms_knobs_reach_the_cohort(market: World) -> None:
@@ -293,80 +208,3 @@ def test_the_executor_fires_one_shot_for_each_time_the_knob_is_turned(market: Wo
         market.knobs[Part.EXECUTOR, Knob.SHOT] = shot
         act_executor(market, int(Part.EXECUTOR), rules)
     assert sent(market)[:, [SIDE, LOTS, KIND]].tolist() == [[-1, 6_000, MARKET], [1, 6_000, MARKET]]
-
-
-def test_a_message_that_finds_no_room_is_counted_as_lost(market: World) -> None:
-    market.clock[world.FRESH_ROW] = world.UNDERWAY_ROOM - 1
-    repeat(market, 10, act_noise, Part.NOISE, Noise(traders=2, rate=1.0))
-    assert int(market.cohorts[Part.NOISE, world.LOST]) > 0
-    assert len(sent(market)) == 0
-
-
-def example(**changes: Any) -> Noise:
-    return Noise(**({"traders": 4, "rate": 0.5, "limit_share": 0.0} | changes))
-
-
-def test_latency_is_counted_in_steps(market: World) -> None:
-    act_noise(market, int(Part.NOISE), example(rate=2.0, latency=3))
-    assert len(sent(market)) > 0
-    for step in range(1, 5):
-        market.clock[world.STEP] = step
-        deliver(market)
-        traded = int(market.book.head[ladder.TRADES]) > 0
-        assert traded == (step >= 3)
-
-
-def test_arrivals_of_one_step_are_shuffled(market: World) -> None:
-    rules = example(traders=6, rate=30.0)
-    act_noise(market, int(Part.NOISE), rules)
-    posted = [int(owner) for owner in sent(market)[:, OWNER]]
-    market.clock[world.STEP] = 1
-    deliver(market)
-    events = market.book.events[: int(market.book.head[ladder.LOGGED])]
-    accepted = events[events[:, ladder.EVENT_KIND] == Event.ACCEPTED]
-    arrived = [int(owner) for owner in accepted[:, ladder.EVENT_OWNER]]
-    assert sorted(arrived) == sorted(posted)
-    assert arrived != posted
-
-
-@pytest.mark.parametrize(("halt", "arrive_later"), [(1.0, True), (2.0, False)])
-def test_a_halted_venue_keeps_or_drops_what_arrives_and_trades_nothing(
-    market: World, halt: float, arrive_later: bool
-) -> None:
-    act_noise(market, int(Part.NOISE), example(rate=3.0))
-    market.knobs[Part.VENUE, Knob.HALT] = halt
-    for step in range(1, 4):
-        market.clock[world.STEP] = step
-        deliver(market)
-    assert market.book.head[ladder.TRADES] == 0
-    market.knobs[Part.VENUE, Knob.HALT] = 0.0
-    market.clock[world.STEP] = 4
-    deliver(market)
-    assert (int(market.book.head[ladder.TRADES]) > 0) == arrive_later
-
-
-@pytest.mark.parametrize("halt", [1.0, 2.0])
-def test_an_outage_leaves_a_maker_with_the_quotes_it_knows_of(market: World, halt: float) -> None:
-    live(market, 3, act_makers, Part.MAKERS, RULES)
-    market.knobs[Part.VENUE, Knob.HALT] = halt
-    live(market, 20, act_makers, Part.MAKERS, RULES)
-    market.knobs[Part.VENUE, Knob.HALT] = 0.0
-    live(market, 3, act_makers, Part.MAKERS, RULES)
-    assert resting(market) == 80 + 6
-
-
-def test_a_halted_venue_takes_cancels(market: World) -> None:
-    live(market, 1, act_makers, Part.MAKERS, RULES)
-    assert resting(market) == 86
-    act_makers(market, int(Part.MAKERS), RULES)  # its cancels arrive when the venue has halted
-    market.knobs[Part.VENUE, Knob.HALT] = 2.0
-    market.clock[world.STEP] += 1
-    deliver(market)
-    assert resting(market) == 80
-
-
-def test_rows_are_used_again(market: World) -> None:
-    live(market, 2_000, act_noise, Part.NOISE, example(limit_share=0.9, life=5.0))
-    assert market.clock[world.FRESH_ROW] < 40
-    assert market.clock[world.FRESH_NODE] < 60
-    assert market.clock[world.NEXT_ID] > 3_000

@@ -13,13 +13,11 @@ import mesa
 import numpy as np
 import pytest
 
-from wavetank.market.orders import Instrument
 from wavetank.simulators.crowd import CrowdMarket
 from wavetank.simulators.matching import Reject
 from wavetank.simulators.population import Noise, Population
 from wavetank.simulators.scenarios import load_scenario
 from wavetank.simulators.traders import CLASSES, CohortAgent
-from wavetank.simulators.world import Label
 
 HOUR_MS = 3_600_000
 DIGEST = """
@@ -109,33 +107,6 @@ def math_log_gap(market: CrowdMarket) -> float:
     return float(np.log(market.close_price / market.value))
 
 
-def test_bars_are_the_trades_counted_again(day: CrowdMarket) -> None:
-    bars, trades = day.bars(), day.trades()
-    assert (bars.interval, len(bars), bars.symbol) == ("1m", 1440, "CROWD")
-    assert bars.trades is not None
-    assert bars.taker_buy_volume is not None
-    bar_of = (trades["at_ms"] - bars.opened_at[0]) // 60_000
-    assert np.array_equal(np.bincount(bar_of, minlength=1440), bars.trades)
-    volume = np.bincount(bar_of, trades["lots"], 1440) * day.lot
-    bought = np.bincount(bar_of, trades["lots"] * (trades["side"] > 0), 1440) * day.lot
-    assert np.allclose(volume, bars.volume, rtol=1e-12)
-    assert np.allclose(bought, bars.taker_buy_volume, rtol=1e-12)
-    for i in np.flatnonzero(bars.trades > 0)[::50]:
-        ticks = trades["ticks"][bar_of == i] * day.tick
-        assert [ticks[0], ticks.max(), ticks.min(), ticks[-1]] == list(bars.bar(int(i))[1:5])
-
-
-def test_a_bar_without_trades_stands_still_at_the_last_price() -> None:
-    asleep = Population()
-    for name in ("noise", "fundamental", "trend", "contrarian", "readers", "leveraged"):
-        asleep = replace(asleep, **{name: getattr(asleep, name)._replace(rate=0.0)})
-    bars = CrowdMarket("normal", rng=1, crowd=asleep).run(3).bars()
-    assert bars.trades is not None
-    assert bars.trades.tolist() == [0, 0, 0]
-    assert bars.close.tolist() == bars.open.tolist() == [30_000.0] * 3
-    assert bars.volume.tolist() == [0.0, 0.0, 0.0]
-
-
 def test_accounts_sum_to_nothing_and_nobody_was_refused(day: CrowdMarket) -> None:
     assert day.world.book.accounts.sum(axis=0).tolist() == [0, 0]
     refused = {code for code, count in day.rejects().items() if count}
@@ -143,17 +114,6 @@ def test_accounts_sum_to_nothing_and_nobody_was_refused(day: CrowdMarket) -> Non
     assert sum(agent.lost for agent in day.agents if isinstance(agent, CohortAgent)) == 0
     bids, asks = day.depth(3)
     assert bids[0, 0] < asks[0, 0]
-
-
-def test_trades_are_in_order_with_gapless_time_and_no_label_in_a_calm_market(day: CrowdMarket) -> None:
-    trades = day.trades()
-    assert (np.diff(trades["sequence"]) > 0).all()
-    assert (np.diff(trades["at_ms"]) >= 0).all()
-    assert set(trades["side"]) == {1, -1}
-    told = {Label.NONE, Label.LIQUIDATION}  # even in calm a leveraged trader may be closed out
-    assert set(trades["label"]) | set(trades["maker_label"]) <= told
-    assert set(day.labels()["label"]) <= told
-    assert (trades["taker"] != trades["maker"]).all()
 
 
 def test_the_clock_starts_at_a_full_utc_hour_that_the_seed_draws() -> None:
@@ -168,23 +128,6 @@ def test_makers_stay_within_their_inventory_limit(day: CrowdMarket) -> None:
     assert 0 < held.max() <= day.crowd.makers.traders * limit
 
 
-def test_the_market_says_what_is_traded() -> None:
-    market = CrowdMarket("normal", rng=1)
-    assert market.instrument() == Instrument("CROWD", "crowd", tick=1.0, lot=0.001)
-    assert (market.tick, market.lot) == (1.0, 0.001)
-    assert abs(market.mid_ticks - market.last_ticks) < 100
-
-
-def test_an_instrument_gives_ticks_and_lots_their_worth_and_changes_no_trade() -> None:
-    coin = Instrument("COIN", "crowd", tick=0.01, lot=0.5)
-    plain, named = CrowdMarket(rng=3).run(5), CrowdMarket(rng=3, instrument=coin).run(5)
-    assert named.trades().tobytes() == plain.trades().tobytes()
-    assert named.bars().symbol == "COIN"
-    assert np.allclose(named.bars().close, 0.01 * plain.bars().close, rtol=1e-12)
-    assert np.allclose(named.bars().volume, 500.0 * plain.bars().volume, rtol=1e-12)
-    assert named.instrument() == coin
-
-
 def test_one_collect_a_bar() -> None:
     market = CrowdMarket("normal", rng=1)
     stepped(market, 59)
@@ -193,14 +136,6 @@ def test_one_collect_a_bar() -> None:
     market.run(2)
     frame = market.datacollector.get_model_vars_dataframe()
     assert frame["close_price"].tolist() == market.bars().close.tolist()
-
-
-def test_every_order_event_is_kept_where_asked_and_the_market_is_the_same() -> None:
-    full, lean = (CrowdMarket("normal", rng=2, all_orders=all_orders).run(5) for all_orders in (True, False))
-    assert full.trades().tobytes() == lean.trades().tobytes()
-    assert len(full.orders()) > len(full.trades())
-    with pytest.raises(ValueError, match="all_orders=True"):
-        lean.orders()
 
 
 class Watcher(mesa.Agent):  # type: ignore[misc]  # mesa ships no types
@@ -244,35 +179,6 @@ def test_a_closed_market_lets_go_of_its_agents() -> None:
     market.close()
     assert len(market.agents) == 0
     assert market not in mesa.Agent._ids
-
-
-def test_tables_that_run_full_lose_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    long = CrowdMarket("normal", rng=4, quotes=True).run(60)
-    monkeypatch.setattr("wavetank.simulators.cast.ROOM", 3 * (1 << 12) + 64)
-    monkeypatch.setattr("wavetank.simulators.cast.BARS_ROOM", 12)
-    monkeypatch.setattr("wavetank.simulators.world.QUOTE_ROOM", 100)
-    short = CrowdMarket("normal", rng=4, quotes=True)
-    assert len(short.world.bars) == 12
-    short.run(60)
-    assert short.tape_digest() == long.tape_digest()
-    assert short.quotes().tobytes() == long.quotes().tobytes()
-    assert short.rejects()[Reject.LOG_FULL] == 0
-
-
-def test_quotes_are_the_books_top_at_the_end_of_every_step() -> None:
-    market = CrowdMarket("normal", rng=4, quotes=True).run(3)
-    quotes = market.quotes()
-    assert quotes["step"].tolist() == list(range(180))
-    bids, asks = market.depth(1 << 12)
-    last = quotes[-1]
-    assert [last["bid_ticks"], last["bid_lots"], last["ask_ticks"], last["ask_lots"]] == [*bids[0], *asks[0]]
-    mid = (bids[0, 0] + asks[0, 0]) / 2
-    for name, share in (("near_lots", 1e-3), ("far_lots", 1e-2)):
-        within = [side[np.abs(side[:, 0] - mid) <= mid * share, 1].sum() for side in (bids, asks)]
-        assert last[name] == sum(within)
-    assert (np.diff(quotes["messages"]) >= 0).all()
-    with pytest.raises(ValueError, match="quotes=True"):
-        CrowdMarket("normal", rng=4).quotes()
 
 
 def test_storms_given_or_drawn_obey_the_role() -> None:

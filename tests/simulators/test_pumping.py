@@ -5,7 +5,7 @@ import math
 import pytest
 
 from wavetank.simulators import following, ladder, world
-from wavetank.simulators.flow import deliver
+from wavetank.simulators.arrivals import deliver
 from wavetank.simulators.following import act_followers
 from wavetank.simulators.matching import LIMIT, SELL
 from wavetank.simulators.population import Followers, Pumpers
