@@ -7,7 +7,7 @@ import hashlib
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple, Protocol, TypeVar
+from typing import NamedTuple, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -55,6 +55,15 @@ class Callback(Protocol):
 
     def on_update(self, step: int, values: Mapping[str, float]) -> bool | None:
         """See the figures after one update; answer False to stop the training there."""
+        ...
+
+
+@runtime_checkable
+class Paced(Protocol):
+    """An env whose episodes change as training goes on: it is told before every rollout how far that is."""
+
+    def advance(self, steps: int) -> None:
+        """Hear that training has done so many environment steps over all envs."""
         ...
 
 

@@ -18,7 +18,7 @@ from ray.rllib.env.env_runner import EnvRunner
 from ..market.jit import set_threads
 from .checkpoints import Stateful
 from .networks import ActorCritic
-from .policy import TrainingError, derived_seed
+from .policy import Paced, TrainingError, derived_seed
 from .rllib_env import EnvCreator, check_observations, checked
 from .rllib_module import STATE, device_of
 from .rllib_rollout import Ended, Flags, Floats, Rollout, advantages
@@ -89,6 +89,8 @@ class ArrayEnvRunner(EnvRunner):  # type: ignore[misc]  # Ray's classes are unty
         if weights is not None:
             self.module.set_state(weights)
         try:
+            if isinstance(self.env, Paced):
+                self.env.advance(began)
             if self.walk is None:
                 self.walk = self._begin(began)
             with torch.no_grad():

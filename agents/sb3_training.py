@@ -15,7 +15,7 @@ from stable_baselines3.common.utils import set_random_seed
 from stable_baselines3.common.vec_env import VecEnv
 
 from .keys import PPOConfig, SACConfig
-from .policy import Callback, Metrics, derived_seed, derived_seed32, finite_figures
+from .policy import Callback, Metrics, Paced, derived_seed, derived_seed32, finite_figures
 from .sb3_env import check_env, unwrapped
 from .sb3_state import Memory, read_checkpoint, restore, set_generators, write_checkpoint
 from .scaling import Scaler
@@ -104,7 +104,9 @@ class SB3Training(ABC, Generic[Config, Network]):
             return
 
     def _on_figures(self, step: int, found: Mapping[str, float]) -> None:
-        figures = finite_figures(found)
+        figures, env = finite_figures(found), unwrapped(self._model.get_env())
+        if isinstance(env, Paced):  # before a callback saves the env's state
+            env.advance(step)
         if self._metrics is not None:
             self._metrics.log(step, figures)
         answers = [callback.on_update(step, figures) for callback in self._callbacks]

@@ -15,76 +15,11 @@ from hydra.types import RunMode
 from omegaconf import MISSING, DictConfig, OmegaConf
 
 from .agent_schema import AgentSchema, RaySchema
-from .market_schema import INTERVALS, BarsSchema, CostsSchema, LimitsSchema, MarketSchema
-from .ranges import above, at_least, given, one_of, seed_in_range, shaped, share
+from .env_schema import EnvSchema
+from .market_schema import BarsSchema, CostsSchema, LimitsSchema, MarketSchema
+from .ranges import above, at_least, given, one_of, seed_in_range, share
 
 T = TypeVar("T")
-
-
-@dataclass
-class EnvSchema:
-    """What every environment has; the kinds add where their market comes from."""
-
-    kind: str = MISSING
-    num_envs: int = MISSING
-    episode_bars: int | None = MISSING
-    actions: str = MISSING
-    observation: str = MISSING
-    rewards: dict[str, float] = MISSING
-    dead_band: float = MISSING
-    cash: float = MISSING
-    vary_costs: float = MISSING
-
-    def __post_init__(self) -> None:
-        at_least("env.num_envs", self.num_envs, 1)
-        if self.episode_bars is not None:
-            at_least("env.episode_bars", self.episode_bars, 2)
-        shaped("env.actions", self.actions, r"box|discrete(:[1-9]\d*)?", "box, discrete or discrete:n")
-        share("env.dead_band", self.dead_band)
-        above("env.cash", self.cash, 0.0)
-        at_least("env.vary_costs", self.vary_costs, 1.0)
-
-
-@dataclass
-class HistoryEnv(EnvSchema):
-    """Recorded bars: `market.path`."""
-
-    kind: str = "history"
-
-
-@dataclass
-class ProcessEnv(EnvSchema):
-    """A closed-form market, drawn anew for every seed role."""
-
-    kind: str = "process"
-    process: str = MISSING
-    interval: str = MISSING
-    bars: int = MISSING
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        one_of("env.process", self.process, ("mean_reversion", "random_walk"))
-        one_of("env.interval", self.interval, INTERVALS)
-        at_least("env.bars", self.bars, 200)
-
-
-@dataclass
-class ArenaEnv(EnvSchema):
-    """A crowd of traders in an order book; the policy's own orders move the price."""
-
-    kind: str = "arena"
-    scenario: str = MISSING
-    interval: str = MISSING
-    size: float = MISSING
-    burn_in_bars: int = MISSING
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        one_of("env.interval", self.interval, INTERVALS)
-        at_least("env.burn_in_bars", self.burn_in_bars, 200)
-        above("env.size", self.size, 0.0)
-        if self.episode_bars is None:
-            raise ValueError("env.episode_bars: an arena's market has no end, so an episode needs a length")
 
 
 @dataclass
@@ -227,9 +162,6 @@ class EvaluateConfig:
             raise ValueError("market: the instrument is the one in the policy's passport; name bars with market.path")
 
 
-ENVS: dict[str, type[EnvSchema]] = {"history": HistoryEnv, "process": ProcessEnv, "arena": ArenaEnv}
-
-
 def run_folder(moment: str) -> str:
     """Where a run goes that is not told where: by its moment, or, as a job of a multirun, where Hydra puts the job."""
     if HydraConfig.initialized() and HydraConfig.get().mode == RunMode.MULTIRUN:
@@ -276,9 +208,6 @@ def register() -> None:
     for name, node in programs.items():
         store.store(name=name, node=node, provider="wavetank")
     groups: list[tuple[str, str, Any]] = [
-        ("env", "history_schema", HistoryEnv),
-        ("env", "process_schema", ProcessEnv),
-        ("env", "arena_schema", ArenaEnv),
         ("market", "market_schema", MarketSchema),
         ("costs", "costs_schema", CostsSchema),
         ("limits", "limits_schema", LimitsSchema),

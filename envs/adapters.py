@@ -4,12 +4,13 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Unpack
 
 import numpy as np
-from gymnasium.vector import AutoresetMode, SyncVectorEnv, VectorEnv
+from gymnasium.vector import VectorEnv
 from numpy.typing import NDArray
 from stable_baselines3.common.vec_env import VecEnv
 
 from ..market.bars import Bars
-from .arena import ArenaEnv
+from .arena import BatchArenaEnv
+from .arena_setup import Scenarios
 from .batch import BatchTradingEnv
 from .setup import EnvKeywords
 
@@ -22,7 +23,8 @@ class SB3VecEnv(VecEnv):
 
     SB3 stores an observation one step after it was given, so the batch env may run with two alternating buffers
     (`copy=False`), never with one. `base_seed` seeds the first reset: nobody passes a small run seed to an env.
-    Where the env can give and take its state, so can this one: then a training is resumed to the last bit.
+    Where the env can give and take its state, so can this one: then a training is resumed to the last bit. Where it
+    has a curriculum, so has this one.
     """
 
     def __init__(self, env: VectorEnv[Any, Any, Any], base_seed: int | None = None) -> None:
@@ -36,6 +38,8 @@ class SB3VecEnv(VecEnv):
             env.parallel = env.num_envs >= PARALLEL_FROM
         if hasattr(env, "state") and hasattr(env, "set_state"):
             self.state, self.set_state = env.state, env.set_state
+        if hasattr(env, "advance"):
+            self.advance = env.advance
         self._actions: NDArray[Any] = np.zeros(0)
 
     def reset(self) -> NDArray[np.float32]:
@@ -91,18 +95,23 @@ def _ending(told: dict[str, Any], i: int, truncated: bool) -> dict[str, Any]:
     }
 
 
-class SeededBatchEnv(BatchTradingEnv):
+class _Seeded:
     """A batch env that takes its first seed from its worker, whatever a library's runner passes to `reset`."""
 
-    def __init__(self, bars: Bars, num_envs: int, base_seed: int, **keywords: Any) -> None:
-        super().__init__(bars, num_envs, **keywords)
-        self._base_seed: int | None = base_seed
+    own_seed: int | None = None
 
-    def reset(
-        self, *, seed: int | list[int | None] | None = None, options: dict[str, Any] | None = None
-    ) -> tuple[NDArray[np.float32], dict[str, Any]]:
-        seed, self._base_seed = self._base_seed, None
-        return super().reset(seed=seed, options=options)
+    def reset(self, *, seed: int | list[int | None] | None = None, options: dict[str, Any] | None = None) -> Any:
+        own, self.own_seed = self.own_seed, None
+        told: Any = super()
+        return told.reset(seed=seed if own is None else own, options=options)
+
+
+class SeededBatchEnv(_Seeded, BatchTradingEnv):
+    """Recorded bars, seeded by the worker."""
+
+
+class SeededArenaEnv(_Seeded, BatchArenaEnv):
+    """Arenas, seeded by the worker."""
 
 
 def rllib_creator(
@@ -114,19 +123,25 @@ def rllib_creator(
     """
 
     def create(config: Any) -> BatchTradingEnv:
-        worker = int(getattr(config, "worker_index", 0))
-        return SeededBatchEnv(
-            bars, int(config["num_envs"]), base_seed(worker), autoreset="NEXT_STEP", copy=True, **keywords
-        )
+        env = SeededBatchEnv(bars, int(config["num_envs"]), autoreset="NEXT_STEP", copy=True, **keywords)
+        env.own_seed = base_seed(_worker(config))
+        return env
 
     return create
 
 
-def rllib_arena_creator(scenario: str, **keywords: Any) -> Callable[[Any], VectorEnv[Any, Any, Any]]:
-    """The same for arenas, with the keywords of ArenaSetup; RLlib's wrapper seeds them."""
+def rllib_arena_creator(
+    scenario: Scenarios, base_seed: Callable[[int], int], **keywords: Any
+) -> Callable[[Any], BatchArenaEnv]:
+    """The same for arenas, with the keywords of ArenaSetup."""
 
-    def create(config: Any) -> VectorEnv[Any, Any, Any]:
-        makers = [lambda: ArenaEnv(scenario, role="train", **keywords)] * int(config["num_envs"])
-        return SyncVectorEnv(makers, autoreset_mode=AutoresetMode.NEXT_STEP)
+    def create(config: Any) -> BatchArenaEnv:
+        env = SeededArenaEnv(scenario, int(config["num_envs"]), autoreset="NEXT_STEP", copy=True, **keywords)
+        env.own_seed = base_seed(_worker(config))
+        return env
 
     return create
+
+
+def _worker(config: Any) -> int:
+    return int(getattr(config, "worker_index", 0))

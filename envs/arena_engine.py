@@ -11,10 +11,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..market.bars import DAY_MS, Bar, Bars
+from ..market.bars import Bar, Bars
 from ..market.jit import entry_of
-from ..market.ledger import N_COUNTS, N_MONEY, Account, open_account, read_account, write_account
-from ..market.terms import terms_rows
+from ..market.ledger import Account, open_account, read_account, write_account
 from ..simulators import world as crowd
 from ..simulators.population import population
 from ..simulators.seeding import seeds_of
@@ -23,20 +22,36 @@ from ..simulators.storms import Role, Storm
 from ..simulators.tape import bar_of
 from ..simulators.worlds import Worlds
 from . import arena_walk
-from .arena_field import DONE, EPISODE, NO_ROOM, OPENED_AT, READ, UNTIL, Columns, Field, Flags, Floats, Ground, Ints
+from .arena_arrays import field_of, ground_of, witness_of
+from .arena_book import write_block
+from .arena_field import (
+    ANSWERED,
+    CLOSED,
+    DONE,
+    EPISODE,
+    NO_ROOM,
+    OPENED_AT,
+    READ,
+    UNTIL,
+    Columns,
+    Flags,
+    Floats,
+    Ints,
+)
+from .arena_orders import ROOM as OWN_ROOM
 from .arena_past import Recollection
 from .arena_pool import Pool, bars_between, pool_of
 from .arena_setup import SEED_BITS, ArenaSetup, Lottery, Scenarios
+from .arena_show import begin_row, show_all
 from .buffers import new_step
 from .desk import N_ACCOUNT
 from .episodes import add_own_parts
 from .episodes import put_back as fill_in
 from .features import ColumnSet
-from .house import HouseColumns
 from .own import OwnColumn
-from .rewards import N_MOMENTS, Reward
+from .rewards import Reward
 from .starts import signed
-from .world import Step, Witness
+from .world import Step
 
 LATENCY_STEPS = 1  # market steps that an order travels, as in CrowdMarket
 
@@ -54,7 +69,9 @@ class Arenas:
         self.terms = setup.terms(self.crowd.instrument)
         self.worlds = Worlds(self.crowd, count, setup.warm_up + setup.episode_bars + 1)
         self._columns = ColumnSet(setup.spec.market, setup.interval_ms)
-        self.ground, self.field, self._witness = self._ground(), self._nothing(), self._witnesses()
+        owner = self.worlds.seats.outsiders.start
+        self.ground = ground_of(setup, self.terms, self.reward, self._columns, owner, LATENCY_STEPS)
+        self.field, self._witness = field_of(setup, count, self.reward, self._columns), witness_of(count, self.reward)
         self._own = self._own_columns()
         room = setup.warm_up + setup.episode_bars + 1
         self._past = Recollection(setup.past, setup.interval, count, room) if setup.past else None
@@ -77,7 +94,7 @@ class Arenas:
     @property
     def cells(self) -> int:
         """Numbers in one observation."""
-        return self.setup.spec.width * self.setup.spec.window
+        return int(np.prod(self.setup.shape))
 
     def fresh_step(self) -> Step:
         """Arrays for one step."""
@@ -112,17 +129,17 @@ class Arenas:
         self._show(mask, observations)
 
     def step(self, exposures: Floats, step: Step, parallel: bool) -> int:
-        """Live through one bar in every market; fills `step`, returns how many episodes ended."""
+        """Live until the next wake in every market; fills `step`, returns how many episodes ended."""
         resting = self.field.clock[:, DONE] != 0
         self._walk(
             self.worlds.told, self._code, *self.worlds.rules, self.ground, self.field, self._witness, exposures, step
         )
         self._check()
-        going = np.flatnonzero(~resting).tolist()
+        closed = np.flatnonzero(~resting & (self.field.clock[:, CLOSED] != 0)).tolist()
         if self._own:
-            self._look(going)
+            self._look(closed)
         if self._past:
-            self._recall(going)
+            self._recall(closed)
         for i in np.flatnonzero(resting).tolist():
             self._begin(i)
         self._show(np.ones(self.count, np.bool_), step.observations)
@@ -173,15 +190,23 @@ class Arenas:
         clock = field.clock[i]
         clock[UNTIL], clock[DONE], clock[OPENED_AT] = setup.warm_up - 1 + setup.episode_bars, 0, warm.opened_at
         clock[READ], clock[EPISODE] = world.clock[crowd.FILLS], clock[EPISODE] + 1
+        clock[ANSWERED], clock[CLOSED] = world.clock[crowd.REPLIES], 1
         floats = len(warm.memory)
         field.memory[i * floats : (i + 1) * floats] = warm.memory
         field.rows[i] = warm.rows.reshape(-1)
         field.closes[i] = warm.close
+        field.units[i] = setup.step_lots(warm.median_volume, self.terms.lot)
         if self._past and warm.kept:
             self._past.put(i, warm.kept)
         cash = setup.cash(warm.median_volume, warm.close, self.terms.leverage)
-        write_account(field.money, field.counts, i, open_account(cash))
-        arena_walk.begin_row(i, self.ground, field)
+        for money, counts in ((field.money, field.counts), (field.booked_money, field.booked_counts)):
+            write_account(money, counts, i, open_account(cash))
+        own = field.orders[i * OWN_ROOM : (i + 1) * OWN_ROOM]
+        own[:] = 0
+        if setup.book:
+            has_own = int(setup.menu is not None)
+            write_block(world, own, float(field.units[i]), setup.book, int(setup.wakes_inside), has_own, field.block[i])
+        begin_row(i, self.ground, field)
 
     def _finish(self, ended: Ints, over: Flags, step: Step) -> None:
         """Keep the ended episodes' last observations and sums; begin the next ones, now or in the next step."""
@@ -205,7 +230,7 @@ class Arenas:
             self._pools[name].fill(slots)
 
     def _show(self, mask: Flags, observations: Columns) -> None:
-        arena_walk.show_all(mask, self.ground, self.field, observations)
+        show_all(mask, self.ground, self.field, observations)
 
     def _recall(self, rows: list[int]) -> None:
         """Ask the past of these markets, and write what it says beside the market columns of the last bar."""
@@ -236,63 +261,6 @@ class Arenas:
 
     def _shared_pools(self) -> dict[str, Pool]:
         return {scenario.name: pool_of(self.setup, scenario, self.role) for scenario in self.lottery.scenarios}
-
-    def _ground(self) -> Ground:
-        setup, unit = self.setup, self.crowd.unit
-        groups, plans, numbers = list[tuple[int, ...]](), list[Ints](), list[Floats]()
-        for part, (begin, end) in zip(self._columns.parts, self._columns.spans, strict=True):
-            if isinstance(part, HouseColumns):
-                first = sum(map(len, plans))
-                plans.append(part.group.plan)
-                numbers.append(part.group.numbers)
-                stop = first + len(part.group.plan)
-                groups.append((part.group.base_ms, part.group.higher_ms, first, stop, begin, end))
-        return Ground(
-            terms_rows(self.terms, 1),
-            self.reward.rule.watched,
-            self.reward.rule.weights,
-            np.array(
-                [
-                    unit.steps_per_bar,
-                    self.worlds.seats.outsiders.start,
-                    LATENCY_STEPS,
-                    setup.interval_ms,
-                    setup.spec.window,
-                    setup.spec.width - N_ACCOUNT,
-                    bool(self.reward.own),
-                    len(self._columns.memory),
-                ],
-                np.int64,
-            ),
-            np.array([setup.costs.funding_bps_per_8h, setup.interval_ms / DAY_MS, self.terms.tick, self.terms.lot]),
-            np.array(groups, np.int64).reshape(-1, 6),
-            np.concatenate([np.zeros((0, 4), np.int64), *plans]),
-            np.concatenate([np.zeros((0, 3)), *numbers]),
-        )
-
-    def _nothing(self) -> Field:
-        count, parts, spec = self.count, len(self.reward.names), self.setup.spec
-        return Field(
-            np.zeros((count, N_MONEY)),
-            np.zeros((count, N_COUNTS), np.int64),
-            np.zeros((count, 5), np.int64),
-            np.zeros(count, np.int64),
-            np.zeros((count, parts + 3)),
-            np.zeros((count, parts)),
-            np.zeros((count, N_MOMENTS)),
-            np.zeros(count * len(self._columns.memory)),
-            np.zeros((count, spec.window * (spec.width - N_ACCOUNT)), np.float32),
-            np.zeros((count, spec.window * N_ACCOUNT), np.float32),
-            np.zeros(count),
-            np.zeros(count, np.int64),
-            np.zeros((count, 2), np.int64),
-            np.zeros(count, np.int64),
-        )
-
-    def _witnesses(self) -> Witness:
-        rows = self.count if self.reward.own else 0
-        money, counts = (np.zeros((2, rows, width), kind) for width, kind in ((N_MONEY, float), (N_COUNTS, np.int64)))
-        return Witness(money[0], counts[0], money[1], counts[1])
 
     def _own_columns(self) -> list[list[OwnColumn]]:
         """Columns of a user's own for every row, over the row's memory; none where there are none."""

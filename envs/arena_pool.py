@@ -1,7 +1,7 @@
 """Warm markets: crowds that have traded calmly until a desk can observe, kept as snapshots that episodes begin from.
 
-A market of the pool is raised when it is first asked for. Its seed is derived from its number and its role, so what a
-policy is judged in never begins where it was trained. Knows no account and no storm.
+A market of the pool is raised when it is first asked for. Its seed is derived from its number and from who begins
+there: what a policy is validated, tested or judged in never begins where it was trained. Knows no account, no storm.
 """
 
 from collections import deque
@@ -21,12 +21,13 @@ from ..simulators.crowd import CrowdMarket
 from ..simulators.ladder import Ints
 from ..simulators.population import Population
 from ..simulators.snapshots import Snapshot
-from ..simulators.storms import ROLES, Role, Scenario
+from ..simulators.storms import Role, Scenario
 from ..simulators.tape import bars_of
 from .arena_past import Kept, Recollection
 from .arena_setup import ArenaSetup
 from .features import FeatureStream
 
+BEGINNERS = ("train", "judge", "validation", "test")  # who has a pool; validation and test draw storms as train does
 WARM_MARKETS = 0x57A2_3D  # the first word of their seeds, which no episode's seed begins with
 
 Columns = NDArray[np.float32]
@@ -51,10 +52,10 @@ class Warm:
 
 
 class Pool:
-    """`size` warm markets of one profile, interval, role and set of columns."""
+    """`size` warm markets of one profile, interval and set of columns, for one of BEGINNERS."""
 
-    def __init__(self, setup: ArenaSetup, role: Role, size: int, raised: Callable[[], Any]) -> None:
-        self._setup, self._role, self.size, self._raised = setup, role, size, raised
+    def __init__(self, setup: ArenaSetup, beginner: str, size: int, raised: Callable[[], Any]) -> None:
+        self._setup, self._beginner, self.size, self._raised = setup, beginner, size, raised
         self._warm = dict[int, Warm]()
         self._idle = list[Any]()
         self._lock = Lock()
@@ -86,7 +87,7 @@ class Pool:
 
     def _raise(self, market: Any, slot: int) -> Warm:
         setup = self._setup
-        market.reset(pool_seed(self._role, slot))
+        market.reset(pool_seed(self._beginner, slot))
         stream, rows, volumes = FeatureStream(setup.spec.market, setup.interval_ms), list[Columns](), list[float]()
         past = Recollection(setup.past, setup.interval, 1, setup.warm_up) if setup.past else None
         nothing = np.zeros(0, np.float32)
@@ -116,9 +117,11 @@ def bars_between(rows: Ints, start: int, stop: int, opened_at: int, crowd: Popul
     return bars_of(rows[start:stop], began, crowd)
 
 
-def pool_seed(role: Role, slot: int) -> int:
-    """The seed of a warm market."""
-    sequence = np.random.SeedSequence([WARM_MARKETS, ROLES.index(role), slot])
+def pool_seed(beginner: str, slot: int) -> int:
+    """The seed of a warm market; ValueError where there is no such pool."""
+    if beginner not in BEGINNERS:
+        raise ValueError(f"there is no pool of {beginner!r}; there are those of {', '.join(BEGINNERS)}")
+    sequence = np.random.SeedSequence([WARM_MARKETS, BEGINNERS.index(beginner), slot])
     return int(sequence.generate_state(1, np.uint64)[0])
 
 
@@ -126,13 +129,27 @@ _POOLS: "WeakValueDictionary[tuple[Any, ...], Pool]" = WeakValueDictionary()
 
 
 def pool_of(setup: ArenaSetup, scenario: Scenario, role: Role, kind: Callable[..., Any] = CrowdMarket) -> Pool:
-    """The pool for a scenario's profile; arenas that can share one do. `kind` makes the markets."""
-    key = (kind, scenario.settings(), setup.interval, role, setup.spec.market, setup.warm_up, setup.pool, setup.past)
+    """The pool for a scenario's profile, that of `setup.pool_role` or else of `role`; arenas that can share one do.
+
+    `kind` makes the markets.
+    """
+    beginner = setup.pool_role or role
+    pool_seed(beginner, 0)
+    key = (
+        kind,
+        scenario.settings(),
+        setup.interval,
+        beginner,
+        setup.spec.market,
+        setup.warm_up,
+        setup.pool,
+        setup.past,
+    )
     found = _POOLS.get(key)
     if found is None:
 
         def raised() -> Any:
             return kind(scenario, 0, interval=setup.interval, role=role, calm=True, tape=False)
 
-        found = _POOLS[key] = Pool(setup, role, setup.pool, raised)
+        found = _POOLS[key] = Pool(setup, beginner, setup.pool, raised)
     return found

@@ -1,67 +1,63 @@
-"""The walk of the arenas: how N desks in N markets live through one bar, compiled.
+"""The walk of the arenas: how N desks in N markets live until their next wake, compiled.
 
-Order, limits, the crowd's bar, fills, ledger, reward and the house's columns, in the order in which `ArenaEnv` takes
+Orders, limits, the crowd's steps, fills, ledger, reward and the house's columns, in the order in which `ArenaEnv` takes
 them. Knows arrays only; `arena_engine` gives them their meaning.
 """
 
 from typing import Any
 
-from ..market.bars import DAY_MS, Bar
-from ..market.costs import assumed_funding
-from ..market.exchange import Quote, end_bar
+from ..market.bars import Bar
 from ..market.jit import batch_kernel, call_at, inlined_kernel, lean_kernel, prange
-from ..market.ledger import Account, apply_fill, pay_borrow, pay_funding, read_account, write_account
-from ..market.limits import allowed_lots, day_roll
+from ..market.ledger import Account, apply_fill, mark, read_account, write_account
+from ..market.limits import allowed_lots
 from ..market.terms import Terms, read_terms
 from ..simulators import matching
 from ..simulators import world as crowd
-from ..simulators.ladder import LOGGED
+from ..simulators.ladder import LAST, LOGGED
 from ..simulators.outsiders import post_outside
 from ..simulators.stepping import Rules
 from ..simulators.world import World as Crowd
 from ..simulators.worlds import world_at
+from .arena_book import write_block
 from .arena_field import (
-    BASE_MS,
-    BEGIN,
-    DAYS,
+    ANSWERED,
+    BLOCK,
+    BOOK,
+    CLOSED,
     DONE,
-    END,
     FILLED,
     FILLS_LOST,
-    FIRST,
     FUNDING_BPS,
-    HIGHER_MS,
+    INSIDE,
     INTERVAL_MS,
     LATENCY,
+    LEVELS,
     LOT,
-    MEMORY,
     NO_ROOM,
+    ON_FILL,
     OPENED_AT,
     ORDERED,
+    ORDERS,
     OWNER,
     READ,
     STEPS,
-    STOP,
     STUCK,
     TICK,
     UNTIL,
-    WIDTH,
-    WINDOW,
+    WAKE,
     WITNESSED,
-    Columns,
     Field,
-    Flags,
     Floats,
     Ground,
 )
-from .desk import N_ACCOUNT, account_columns, order_lots
-from .house import Group, show_bar
-from .kinds import PLACE
+from .arena_orders import OVERFULL, ROOM, Menu, act, has_filled, settle, withdraw
+from .arena_settle import close_account, roll_into
+from .arena_show import show_closed_bar
+from .desk import order_lots
 from .rewards import Rule, reward_into
-from .timeframes import GATHERING
 from .world import EQUITY, LENGTH, RETURN, Step, Witness
 
-OUTSIDE_IDS, FILLS_ROOM = crowd.OUTSIDE_IDS, crowd.FILLS_ROOM
+OUTSIDE_IDS, FILLS_ROOM, REPLIES_ROOM = crowd.OUTSIDE_IDS, crowd.FILLS_ROOM, crowd.REPLIES_ROOM
 BUY, SELL, AT_MARKET = matching.BUY, matching.SELL, matching.MARKET
 
 
@@ -87,7 +83,7 @@ def walk_all(
     exposures: Floats,
     step: Step,
 ) -> int:
-    """One bar in every market, on all threads; how many episodes ended. Rows that are DONE rest.
+    """To the next wake in every market, on all threads; how many episodes ended. Rows that are DONE rest.
 
     The crowd's rules come one by one: a parallel loop takes no tuples of tuples.
     """
@@ -115,29 +111,6 @@ def walk_all(
 
 
 @lean_kernel
-def show_all(mask: Flags, ground: Ground, field: Field, observations: Columns) -> None:
-    """Observe every desk where `mask` is set: move its window of accounts on, and write the observation."""
-    for i in range(len(mask)):
-        if mask[i]:
-            _show(i, ground, field, observations)
-
-
-@lean_kernel
-def begin_row(i: int, ground: Ground, field: Field) -> None:
-    """Before an episode its account had nothing: a window shows the fresh account for the bars before the first."""
-    columns = account_columns(
-        read_account(field.money, field.counts, i), float(field.closes[i]), read_terms(ground.base, 0)
-    )
-    for w in range(int(ground.options[WINDOW])):
-        for k in range(N_ACCOUNT):
-            field.accounts[i, w * N_ACCOUNT + k] = columns[k]
-    for k in range(field.sums.shape[1]):
-        field.sums[i, k] = 0.0
-    for k in range(field.moments.shape[1]):
-        field.moments[i, k] = 0.0
-
-
-@lean_kernel
 def walk_row(
     i: int,
     world: Crowd,
@@ -149,7 +122,7 @@ def walk_row(
     exposure: float,
     step: Step,
 ) -> None:
-    """One market's bar, from the action to the house's columns."""
+    """One market, from the action to the house's columns; an order-level action comes as its code."""
     field.wrong[i] = 0
     step.rewards[i] = 0.0
     step.terminated[i] = False
@@ -159,17 +132,11 @@ def walk_row(
         return
     terms = read_terms(ground.base, 0)
     before = read_account(field.money, field.counts, i)
-    close = float(field.closes[i])
-    lots = allowed_lots(order_lots(exposure, before, close, terms), before, close, terms)
-    if lots != 0 and not _send(world, lots, ground):
-        field.wrong[i] = NO_ROOM
-    if not _trade_bar(world, code, rules, int(ground.options[STEPS])):
+    lots = _order(i, world, exposure, before, terms, ground, field)
+    if not _trade(world, code, rules, ground):
         field.wrong[i] = STUCK
         return
-    bar = _last_bar(i, world, ground, field)
-    if int(world.clock[crowd.FILLS]) - int(field.clock[i, READ]) > FILLS_ROOM:
-        field.wrong[i] = FILLS_LOST
-    after = _settle(i, before, bar, world, terms, ground, field)
+    after = _settle(i, before, world, terms, ground, field)
     field.lots[i, ORDERED] = lots
     write_account(field.money, field.counts, i, after)
     if ground.options[WITNESSED] != 0:
@@ -179,7 +146,11 @@ def walk_row(
     terminated = after.ruin != 0 or (terms.terminate_on_halt > 0.0 and after.state == 2)
     step.terminated[i] = terminated
     step.truncated[i] = not terminated and int(world.clock[crowd.BARS]) - 1 >= field.clock[i, UNTIL]
-    _look(i, bar, ground, field)
+    _look_at_book(i, world, ground, field)
+    if ground.options[ORDERS] != 0 and (terminated or step.truncated[i]):
+        own = field.orders[i * ROOM : (i + 1) * ROOM]
+        if not withdraw(world, own, True, True, _menu(ground)):
+            field.wrong[i] = NO_ROOM
 
 
 @inlined_kernel
@@ -189,6 +160,28 @@ def _rest(i: int, field: Field) -> None:
         field.parts[i, k] = 0.0
     field.lots[i, ORDERED] = 0
     field.lots[i, FILLED] = 0
+
+
+@inlined_kernel
+def _order(i: int, world: Crowd, action: float, account: Account, terms: Terms, ground: Ground, field: Field) -> int:
+    """Send what the action asks for, at the price of now; signed lots."""
+    now = float(field.closes[i])
+    if ground.options[ORDERS] != 0:
+        own = field.orders[i * ROOM : (i + 1) * ROOM]
+        lots = act(world, own, int(action), account, now, _menu(ground), terms)
+        if lots == OVERFULL:
+            field.wrong[i] = NO_ROOM
+        return lots
+    lots = allowed_lots(order_lots(action, account, now, terms), account, now, terms)
+    if lots != 0 and not _send(world, lots, ground):
+        field.wrong[i] = NO_ROOM
+    return lots
+
+
+@inlined_kernel
+def _menu(ground: Ground) -> Menu:
+    options = ground.options
+    return Menu(int(options[OWNER]), int(options[LATENCY]), int(options[LEVELS]), ground.sizes)
 
 
 @inlined_kernel
@@ -203,17 +196,24 @@ def _send(world: Crowd, lots: int, ground: Ground) -> bool:
 
 
 @inlined_kernel
-def _trade_bar(world: Crowd, code: Any, rules: Rules, steps: int) -> bool:
-    """Let the crowd finish the running bar; nothing is kept of its events."""
-    left = steps - int(world.clock[crowd.STEPS])
+def _trade(world: Crowd, code: Any, rules: Rules, ground: Ground) -> bool:
+    """Let the crowd trade until the next wake, the running bar's close at the latest; no events are kept."""
+    options, read = ground.options, int(world.clock[crowd.FILLS])
+    left = min(int(options[STEPS]) - int(world.clock[crowd.STEPS]), int(options[WAKE]))
     world.book.head[LOGGED] = 0
-    for _ in range(steps + 1):
+    for _ in range(2 * left + 1):
         if left <= 0:
             return True
-        left -= call_at(code, world, rules, left)
-        if left > 0:
+        wanted = 1 if options[ON_FILL] != 0 else left
+        ran = call_at(code, world, rules, wanted)
+        left -= ran
+        if ran < wanted:
             world.book.head[LOGGED] = 0
-    return False
+        elif options[ON_FILL] != 0 and has_filled(
+            world.fills, read, int(world.clock[crowd.FILLS]), int(options[OWNER])
+        ):
+            return True
+    return left <= 0
 
 
 @inlined_kernel
@@ -234,30 +234,56 @@ def _last_bar(i: int, world: Crowd, ground: Ground, field: Field) -> Bar:
 
 
 @inlined_kernel
-def _settle(i: int, account: Account, bar: Bar, world: Crowd, terms: Terms, ground: Ground, field: Field) -> Account:
-    """The bar in DESIGN's order, as `ArenaEnv` settles it."""
-    due = assumed_funding(bar.opened_at, int(ground.options[INTERVAL_MS]), float(ground.amounts[FUNDING_BPS]))
-    days = float(ground.amounts[DAYS])
-    rolled = bar.opened_at % DAY_MS == 0
-    if rolled:
-        account = day_roll(account, terms)
-    end, filled = int(world.clock[crowd.FILLS]), 0
-    for k in range(int(field.clock[i, READ]), end):
+def _settle(i: int, before: Account, world: Crowd, terms: Terms, ground: Ground, field: Field) -> Account:
+    """Book what happened since the last wake, as `ArenaEnv` does; the account as it is to be shown."""
+    options, clock = ground.options, field.clock
+    closed, inside = int(world.clock[crowd.STEPS]) == 0, options[INSIDE] != 0
+    account = read_account(field.booked_money, field.booked_counts, i) if inside else before
+    if clock[i, CLOSED] != 0:
+        row = int(world.clock[crowd.BARS]) - (1 if closed else 0)
+        account = roll_into(account, int(clock[i, OPENED_AT]) + int(options[INTERVAL_MS]) * row, terms)
+    held = account.lots
+    account = _book_fills(i, account, world, terms, ground, field)
+    field.lots[i, FILLED] = account.lots - held
+    clock[i, CLOSED] = 1 if closed else 0
+    if closed:
+        bar = _last_bar(i, world, ground, field)
+        show_closed_bar(i, bar, ground, field)
+        account = close_account(account, bar, int(options[INTERVAL_MS]), float(ground.amounts[FUNDING_BPS]), terms)
+    if inside:
+        write_account(field.booked_money, field.booked_counts, i, account)
+    field.closes[i] = int(world.book.head[LAST]) * float(ground.amounts[TICK])
+    return account if closed else mark(account, float(field.closes[i]), terms)
+
+
+@inlined_kernel
+def _book_fills(i: int, account: Account, world: Crowd, terms: Terms, ground: Ground, field: Field) -> Account:
+    read, end = int(field.clock[i, READ]), int(world.clock[crowd.FILLS])
+    answered, replies = int(field.clock[i, ANSWERED]), int(world.clock[crowd.REPLIES])
+    owner = int(ground.options[OWNER])
+    field.clock[i, READ] = end
+    field.clock[i, ANSWERED] = replies
+    if end - read > FILLS_ROOM or replies - answered > REPLIES_ROOM:
+        field.wrong[i] = FILLS_LOST
+    if ground.options[ORDERS] != 0:
+        own = field.orders[i * ROOM : (i + 1) * ROOM]
+        return settle(world, own, read, answered, account, owner, terms)[0]
+    for k in range(read, end):
         row = k & (FILLS_ROOM - 1)
-        if world.fills[row, crowd.FILL_OWNER] == ground.options[OWNER]:
+        if world.fills[row, crowd.FILL_OWNER] == owner:
             lots = int(world.fills[row, crowd.FILL_LOTS])
             price = int(world.fills[row, crowd.FILL_TICKS]) * terms.tick
             account = apply_fill(account, lots, price, abs(lots) * terms.lot * price * terms.taker_fee, terms)
-            filled += lots
-    field.clock[i, READ] = end
-    field.lots[i, FILLED] = filled
-    if account.lots != 0 and due != 0.0:
-        account = pay_funding(account, due, bar.open, terms)
-    if account.lots != 0 and terms.borrow > 0.0:
-        sold = max(-account.lots * terms.lot * bar.open, 0.0)
-        account = pay_borrow(account, sold, terms.borrow * days)
-    quote = Quote(bar.open, bar.high, bar.low, bar.close, due, 1.0 if rolled else 0.0, days)
-    return end_bar(account, quote, terms)[0]
+    return account
+
+
+@inlined_kernel
+def _look_at_book(i: int, world: Crowd, ground: Ground, field: Field) -> None:
+    options = ground.options
+    if options[BLOCK] != 0:
+        own = field.orders[i * ROOM : (i + 1) * ROOM] if options[ORDERS] != 0 else field.orders[:0]
+        inside, ours = int(options[INSIDE]), int(options[ORDERS])
+        write_block(world, own, float(field.units[i]), int(options[BOOK]), inside, ours, field.block[i])
 
 
 @inlined_kernel
@@ -268,45 +294,3 @@ def _reward(i: int, before: Account, after: Account, ground: Ground, field: Fiel
     field.sums[i, told + LENGTH] += 1.0
     field.sums[i, told + EQUITY] = after.equity
     return float(reward)
-
-
-@inlined_kernel
-def _look(i: int, bar: Bar, ground: Ground, field: Field) -> None:
-    """Show the bar to the desk: its rows move up by one, and the house's columns write theirs into the last."""
-    width, last = int(ground.options[WIDTH]), (int(ground.options[WINDOW]) - 1) * int(ground.options[WIDTH])
-    rows, groups, floats = field.rows, ground.groups, int(ground.options[MEMORY])
-    for k in range(last):
-        rows[i, k] = rows[i, k + width]
-    field.closes[i] = bar.close
-    field.stamps[i] = bar.opened_at
-    for g in range(len(groups)):
-        first, stop = int(groups[g, FIRST]), int(groups[g, STOP])
-        begin, end = i * floats + int(groups[g, BEGIN]), i * floats + int(groups[g, END])
-        memory = field.memory[begin:end]
-        group = Group(
-            int(groups[g, BASE_MS]),
-            int(groups[g, HIGHER_MS]),
-            ground.plan[first:stop],
-            ground.numbers[first:stop],
-            memory,
-        )
-        show_bar(group, bar)
-        for j in range(stop - first):
-            rows[i, last + int(ground.plan[first + j, PLACE])] = memory[GATHERING + j]
-
-
-@inlined_kernel
-def _show(i: int, ground: Ground, field: Field, observations: Columns) -> None:
-    width, window = int(ground.options[WIDTH]), int(ground.options[WINDOW])
-    account = read_account(field.money, field.counts, i)
-    columns = account_columns(account, float(field.closes[i]), read_terms(ground.base, 0))
-    accounts, whole = field.accounts, width + N_ACCOUNT
-    for k in range((window - 1) * N_ACCOUNT):
-        accounts[i, k] = accounts[i, k + N_ACCOUNT]
-    for k in range(N_ACCOUNT):
-        accounts[i, (window - 1) * N_ACCOUNT + k] = columns[k]
-    for w in range(window):
-        for k in range(width):
-            observations[i, w * whole + k] = field.rows[i, w * width + k]
-        for k in range(N_ACCOUNT):
-            observations[i, w * whole + width + k] = accounts[i, w * N_ACCOUNT + k]

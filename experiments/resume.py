@@ -47,4 +47,8 @@ def _longer(path: Path, config: TrainConfig, steps: int) -> TrainConfig:
         raise RunError(
             f"steps: the run in {path} cannot go on to {steps}: agent.{name}={end} is reached at step {config.steps}"
         )
+    if getattr(config.env, "curriculum", None):
+        raise RunError(
+            f"steps: the run in {path} cannot go on to {steps}: env.curriculum is in shares of {config.steps}"
+        )
     return replace(config, steps=steps)

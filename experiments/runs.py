@@ -22,7 +22,8 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from ..conf.agent_schema import AGENTS
-from ..conf.schema import ENVS, TrainConfig
+from ..conf.env_schema import ENVS
+from ..conf.schema import TrainConfig
 from ..market.bars import Bars
 from ..market.funding import Funding
 

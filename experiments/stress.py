@@ -16,9 +16,11 @@ import numpy as np
 from ..agents.policy import Policy
 from ..envs.arena import ArenaEnv
 from ..envs.passport import Terrain, load_passport
+from ..envs.remembrance import Remembrance
 from ..market.ledger import SOLVENT
 from ..simulators.crowd import CrowdMarket
 from .baselines import rules_of
+from .burn_in import archived
 from .evaluate import Track, follow
 from .figures import max_drawdown
 from .runs import write_json
@@ -176,7 +178,7 @@ def stress_passport(
     policies: dict[str, Policy] = {OURS: loaded.policy, **rules}
     return stress(
         policies,
-        ArenaStorms(terrain, unlimited=tuple(baselines)),
+        ArenaStorms(terrain, memory=loaded.memory, unlimited=tuple(baselines)),
         policy=OURS,
         interval=terrain.interval,
         run_seed=run_seed,
@@ -211,12 +213,20 @@ def bars_to_flat(track: Track, onset: int) -> int | None:
 class ArenaStorms:
     """The Episode of the arena: a crowd raised from the seed, in which the policy's own orders move the price.
 
-    `terrain` is that of the policy's passport. Limits stand in live mode, but for the names in `unlimited`: baselines
-    are yardsticks, and nothing stops them.
+    `terrain` and `memory` are those of the policy's passport. Limits stand in live mode, but for the names in
+    `unlimited`: baselines are yardsticks, and nothing stops them.
     """
 
-    def __init__(self, terrain: Terrain, *, unlimited: Container[str] = (), bars: int = STORM_BARS) -> None:
+    def __init__(
+        self,
+        terrain: Terrain,
+        *,
+        memory: Remembrance | None = None,
+        unlimited: Container[str] = (),
+        bars: int = STORM_BARS,
+    ) -> None:
         self._terrain, self._unlimited, self._bars = terrain, unlimited, bars
+        self._past = None if memory is None else archived(memory)
         self._arenas: dict[tuple[str, str], ArenaEnv] = {}
 
     def __call__(self, policy: Policy, scenario: str, seed: int, name: str) -> Outing:
@@ -238,8 +248,8 @@ class ArenaStorms:
                 f"the crowd trades bars of {', '.join(JUDGED)} where its storms hold their bands, the policy lives at "
                 f"{terrain.interval}: it is judged at its own interval only"
             )
-        if terrain.spec.memory:
-            raise StormAbsent(f"observation {terrain.spec.name} looks into a past, and this market has none")
+        if terrain.spec.memory and self._past is None:
+            raise StormAbsent(f"observation {terrain.spec.name} looks into a past, and none was given")
         if (scenario, mode) not in self._arenas:
             self._arenas[scenario, mode] = ArenaEnv(
                 scenario,
@@ -250,6 +260,7 @@ class ArenaStorms:
                 observation=terrain.spec,
                 episode_bars=self._bars,
                 dead_band=terrain.dead_band,
+                past=self._past,
             )
         return self._arenas[scenario, mode]
 

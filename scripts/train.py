@@ -1,6 +1,6 @@
 """Train a policy, freeze it, judge it on validation, register it; or go on with a run that was interrupted.
 
-wavetank train agent=sb3_ppo|sb3_recurrent|sb3_sac|rllib_ppo env=history|process|arena steps=N seed=N out=DIR
+wavetank train agent=sb3_ppo|sb3_recurrent|sb3_sac|rllib_ppo env=history|process|arena|mixture steps=N seed=N out=DIR
 wavetank train resume=DIR [steps=N]
 """
 

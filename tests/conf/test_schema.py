@@ -13,7 +13,8 @@ from omegaconf import OmegaConf
 import wavetank.conf
 from wavetank.agents.keys import PPOConfig, SACConfig
 from wavetank.conf.agent_schema import AGENTS, SACSchema, scheduled
-from wavetank.conf.schema import EvaluateConfig, HistoryEnv, TrainConfig, WalkForwardConfig, run_folder, typed
+from wavetank.conf.env_schema import HistoryEnv
+from wavetank.conf.schema import EvaluateConfig, TrainConfig, WalkForwardConfig, run_folder, typed
 from wavetank.envs.observation import ObservationSpec
 from wavetank.envs.rewards import Reward
 from wavetank.experiments.course import build
@@ -161,21 +162,6 @@ def test_a_wrong_type_is_an_error_that_names_the_key(override: str) -> None:
 )
 def test_a_value_out_of_range_is_an_error_that_names_key_and_value(program: str, override: str, sentence: str) -> None:
     composed = compose(program, overrides=["policy=x", override] if program == "evaluate" else [override])
-    with pytest.raises(ValueError, match=sentence):
-        OmegaConf.to_object(composed)
-
-
-@pytest.mark.parametrize(
-    ("env", "override", "sentence"),
-    [
-        ("process", "env.bars=10", "env.bars: 10"),
-        ("process", "env.process=fbm", "env.process: 'fbm'"),
-        ("arena", "env.episode_bars=null", "env.episode_bars: an arena's market has no end"),
-        ("arena", "env.size=0", "env.size: 0.0"),
-    ],
-)
-def test_a_kind_of_env_checks_its_own_keys(env: str, override: str, sentence: str) -> None:
-    composed = compose("train", overrides=[f"env={env}", override])
     with pytest.raises(ValueError, match=sentence):
         OmegaConf.to_object(composed)
 

@@ -7,13 +7,16 @@ from typing import Any
 
 import numpy as np
 import pytest
+from gymnasium.vector import AutoresetMode
 from stable_baselines3 import PPO
 from stable_baselines3.common.env_checker import check_env
 
 from wavetank.agents.keys import PPOConfig
+from wavetank.agents.policy import Paced
 from wavetank.agents.sb3 import SB3Trainer
 from wavetank.agents.scaling import Scaler
-from wavetank.envs.adapters import SB3VecEnv, rllib_creator
+from wavetank.envs.adapters import SB3VecEnv, rllib_arena_creator, rllib_creator
+from wavetank.envs.arena import BatchArenaEnv
 from wavetank.envs.batch import BatchTradingEnv
 from wavetank.envs.observation import ObservationSpec
 from wavetank.envs.trading import TradingEnv
@@ -83,6 +86,51 @@ def test_rllibs_runners_are_seeded_by_worker_whatever_they_pass(bars: Bars) -> N
     seen, _ = create(Config(num_envs=3)).reset(seed=7)
     wanted, _ = BatchTradingEnv(bars, 3, episode_bars=50).reset(seed=1002)
     assert seen.tobytes() == wanted.tobytes()
+
+
+def test_arenas_are_made_for_rllib_as_one_batch_seeded_by_worker() -> None:
+    class Config(dict[str, Any]):
+        worker_index = 2
+
+    keywords: dict[str, Any] = {"episode_bars": 3, "observation": "spine", "pool": 3}
+    env = rllib_arena_creator(["normal", "spoofing"], lambda worker: 1000 + worker, **keywords)(Config(num_envs=2))
+    plain = BatchArenaEnv(["normal", "spoofing"], 2, autoreset="NEXT_STEP", **keywords)
+    assert isinstance(env, BatchArenaEnv)
+    assert env.metadata["autoreset_mode"] == AutoresetMode.NEXT_STEP
+    assert env.reset(seed=7)[0].tobytes() == plain.reset(seed=1002)[0].tobytes()
+    for _ in range(5):
+        assert env.step(np.ones(2))[0].tobytes() == plain.step(np.ones(2))[0].tobytes()
+    assert env.reset(seed=7)[0].tobytes() == plain.reset(seed=7)[0].tobytes()  # the first reset alone
+
+
+def test_a_curriculum_is_passed_on_and_others_have_none(bars: Bars) -> None:
+    class Staged(BatchTradingEnv):
+        def advance(self, steps: int) -> None:
+            self.told = steps
+
+    staged, plain = SB3VecEnv(Staged(bars, 2)), SB3VecEnv(BatchTradingEnv(bars, 2))
+    assert isinstance(staged, Paced)
+    assert not isinstance(plain, Paced)
+    staged.advance(7)
+    assert staged.env.told == 7  # type: ignore[attr-defined]
+
+
+def test_the_trainer_tells_its_steps_before_a_checkpoint_holds_the_env(bars: Bars) -> None:
+    told, saved = list[int](), list[list[int]]()
+
+    class Staged(BatchTradingEnv):
+        def advance(self, steps: int) -> None:
+            told.append(steps)
+
+    class Looks:
+        def on_update(self, step: int, values: Any) -> None:
+            saved.append(list(told))
+
+    keys = PPOConfig(rollout=8, minibatch=32, epochs=1, hidden=(8,), seed=3)
+    spec = ObservationSpec.load("spine")
+    env = SB3VecEnv(Staged(bars, ENVS, episode_bars=21, observation=spec, copy=False), base_seed=4)
+    SB3Trainer(keys, Scaler.identity(spec.width)).fit(env, 3 * 64, [Looks()])
+    assert saved == [[64], [64, 128], [64, 128, 192]]
 
 
 @pytest.mark.parametrize("changes", [{}, {"encoder": "conv", "conv_channels": (4,), "conv_kernel": 3}, {"lstm": 4}])

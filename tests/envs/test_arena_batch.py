@@ -74,7 +74,10 @@ def test_next_step_autoreset_rests_a_step_and_goes_on_as_the_same_step_one() -> 
         assert np.array_equal(told, seen)
 
 
-def test_own_columns_and_parts_walk_in_both(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> None:
+@pytest.mark.parametrize("more", [{}, {"wake_steps": 40}])
+def test_own_columns_and_parts_walk_in_both(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Any, more: dict[str, Any]
+) -> None:
     """What cannot be compiled into the walk is called beside it, and gives the same."""
     (tmp_path / "arena_own.py").write_text(
         "from wavetank.envs.own import Feature\n"
@@ -84,7 +87,7 @@ def test_own_columns_and_parts_walk_in_both(monkeypatch: pytest.MonkeyPatch, tmp
     )
     monkeypatch.syspath_prepend(str(tmp_path))
     spec = ObservationSpec("own", 1, ("return_1", "arena_own:share", "rsi_14"), window=2)
-    setup = {"episode_bars": 5, "observation": spec, "rewards": {"log_growth": 1.0, "arena_own:calm": 0.5}}
+    setup = {"episode_bars": 5, "observation": spec, "rewards": {"log_growth": 1.0, "arena_own:calm": 0.5}, **more}
     assert _walk_beside(setup, steps=12) >= COUNT
 
 

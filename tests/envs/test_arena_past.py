@@ -59,13 +59,14 @@ def test_own_moments_are_recalled_and_not_before_their_embargo(memory: ArenaMemo
     assert all(available[first:])
 
 
-def test_a_row_of_the_batch_remembers_as_the_single_arena(memory: ArenaMemory) -> None:
-    setup: dict[str, Any] = {"observation": SPEC, "past": memory, "episode_bars": 9, "pool": 4}
+@pytest.mark.parametrize("more", [{}, {"wake_steps": 25, "book": 2}])
+def test_a_row_of_the_batch_remembers_as_the_single_arena(memory: ArenaMemory, more: dict[str, Any]) -> None:
+    setup: dict[str, Any] = {"observation": SPEC, "past": memory, "episode_bars": 9, "pool": 4, **more}
     batch, singles = BatchArenaEnv("normal", 3, **setup), [ArenaEnv("normal", **setup) for _ in range(3)]
     seen, _ = batch.reset(seed=2)
     assert seen.tobytes() == np.stack([env.reset(seed=2 + i)[0] for i, env in enumerate(singles)]).tobytes()
     assert seen[:, -1, 2 + MEMORY_COLUMNS.index("available")].all()
-    for action in np.random.default_rng(0).uniform(-1, 1, (20, 3)):
+    for action in np.random.default_rng(0).uniform(-1, 1, (40, 3)):
         seen, rewards, _, truncated, _ = batch.step(action)
         for i, env in enumerate(singles):
             observation, reward, _, over, _ = env.step(action[i])
