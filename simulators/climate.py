@@ -82,9 +82,10 @@ def move_value(world: World, value: Value) -> None:
     stressed = float(mood[LOG_FACTOR]) + math.log(max(1e-9, float(world.knobs[VALUE, RATE])))
     factor = math.exp(stressed)
     mood[FACTOR] = factor
-    mood[ACTIVITY] = math.exp(stressed * value.activity_exponent) * _attention(float(mood[MOVE]), value)
+    lively = math.exp(stressed * value.activity_exponent)
+    mood[ACTIVITY] = lively * _attention(float(mood[MOVE]), value)
     moved = value.sd_per_step * factor * normal(stream) + float(world.knobs[VALUE, DRIFT])
-    if uniform(stream) < value.news_rate * float(mood[ACTIVITY]):
+    if uniform(stream) < value.news_rate * lively:  # whatever the price does: nothing of the market moves the value
         moved += value.news_sd * factor * normal(stream)
     mood[LOG_VALUE] = float(mood[LOG_VALUE]) + moved
 

@@ -45,7 +45,7 @@ class Value(NamedTuple):
     attention: float = 0.0
     attention_span: float = 300.0
     attention_cap: float = 6.0
-    news_rate: float = 0.0  # jumps a step at activity 1
+    news_rate: float = 0.0  # jumps a step at factor 1; more where the factor is lively, attention aside
     news_sd: float = 0.0  # of one jump, at factor 1
 
 

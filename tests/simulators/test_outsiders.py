@@ -1,10 +1,13 @@
 """A trader from outside: latency, fills, accounts, and a crowd that draws as if it were not there."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from wavetank.simulators.crowd import CrowdMarket
 from wavetank.simulators.matching import Reject
+from wavetank.simulators.population import population
 
 
 def test_an_idle_outsider_changes_nothing() -> None:
@@ -64,6 +67,19 @@ def test_the_crowd_draws_the_same_whatever_the_outsider_does() -> None:
     assert np.array_equal(drawn[1], drawn[3])
     assert calm.datacollector.model_vars["value"] == shaken.datacollector.model_vars["value"]
     assert calm.datacollector.model_vars["activity"] == shaken.datacollector.model_vars["activity"]
+
+
+def test_a_busier_market_hears_no_other_news() -> None:
+    usual = population("1m")
+    crowd = replace(usual, value=usual.value._replace(attention=2.0, news_rate=0.01, news_sd=1e-3))
+    calm, shaken = (CrowdMarket("normal", rng=8, crowd=crowd) for _ in range(2))
+    owner = shaken.add_trader("policy")
+    for _ in range(20):
+        shaken.submit_market(owner, -20_000)
+        calm.run_bar()
+        shaken.run_bar()
+    assert calm.datacollector.model_vars["activity"] != shaken.datacollector.model_vars["activity"]
+    assert calm.datacollector.model_vars["value"] == shaken.datacollector.model_vars["value"]
 
 
 @pytest.mark.parametrize("sign", [1, -1])
