@@ -90,7 +90,7 @@ class Calibration:
 def calibrate(
     base: Population, space: Mapping[str, Range], effort: Effort, seed: int, told: Told = lambda _: None
 ) -> Calibration:
-    """Search `space` around `base`, which is the first trial, and judge the best anew."""
+    """Search `space` around `base`, which is the first trial even where it lies outside, and judge the best anew."""
     import optuna
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
@@ -101,7 +101,7 @@ def calibrate(
     for number in range(effort.trials):
         trial = study.ask()
         point = {name: trial.suggest_float(name, r.low, r.high, log=r.log) for name, r in space.items()}
-        crowd = _moved(base, point)
+        crowd = _moved(base, point) if number else base  # the sampler takes it for the nearest point within
         judged = judge(crowd, _seeds(number, effort), _pairs(number, effort))
         study.tell(trial, judged.objectives)
         tried.append((crowd, judged))

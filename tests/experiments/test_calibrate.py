@@ -79,6 +79,14 @@ def test_the_same_search_finds_the_same_crowd_again() -> None:
     assert one.crowd.executor.bar_volume == one.judged.evidence["bar_volume"]
 
 
+@pytest.mark.slow
+def test_a_base_outside_the_space_is_judged_as_it_is_and_not_moved_into_it() -> None:
+    base, elsewhere = population("1m"), {"noise.rate": Range(0.05, 0.1, True)}
+    assert base.noise.rate < 0.05
+    found = calibrate(base, elsewhere, replace(SMALL, trials=1), seed=5).crowd
+    assert replace(found, executor=base.executor) == base
+
+
 def test_a_parameter_that_no_crowd_has_is_refused_in_one_sentence() -> None:
     with pytest.raises(ValueError, match=r"space: the crowd has no parameter 'noise\.speed'"):
         calibrate(population("1m"), {"noise.speed": Range(0.0, 1.0, False)}, SMALL, seed=1)
