@@ -10,6 +10,7 @@ from ..market.jit import inlined_kernel, lean_kernel
 from ..market.ledger import Account, apply_fill
 from ..market.limits import allowed_lots
 from ..market.orders import to_lots
+from ..market.portfolio import holding
 from ..market.terms import Terms
 from ..simulators import matching
 from ..simulators import world as crowd
@@ -156,7 +157,8 @@ def promised(book: Book, own: Ints, is_buy: bool) -> int:
 @inlined_kernel
 def _allowed(book: Book, own: Ints, toward: int, share: float, account: Account, price: float, terms: Terms) -> int:
     """Signed lots of an order of that side and size: within the allowed exposure and the limits, all orders filled."""
-    filled = _with_lots(account, account.lots + toward * promised(book, own, toward > 0))
+    held = account.lots + toward * promised(book, own, toward > 0)
+    filled = holding(account, held, account.entry, account.idle_bars)  # for the limits to look at
     wanted = 0
     if account.state != HALTED:
         allowed = terms.leverage * account.equity if account.equity > 0.0 else 0.0
@@ -230,24 +232,3 @@ def _tidy(book: Book, own: Ints) -> None:
             own[row, TAKEN] = 0
             if find(book, int(own[row, OWN_ID])) == 0:
                 own[row, OWN_ID] = 0
-
-
-@inlined_kernel
-def _with_lots(account: Account, lots: int) -> Account:
-    """The account as if it held `lots`, for the limits to look at."""
-    return Account(
-        account.cash,
-        account.entry,
-        account.equity,
-        account.peak,
-        account.day_equity,
-        account.fees,
-        account.funding,
-        account.borrow,
-        account.turnover,
-        lots,
-        account.state,
-        account.idle_bars,
-        account.trades,
-        account.ruin,
-    )

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from ..market.bars import Bars
 from ..simulators.storms import Role
-from .arena_setup import ArenaSetup
+from .arena_setup import ArenaSetup, setup_of
 from .batching import Batch, autoreset_of, one_seed
 from .curriculum import Curriculum, Stage
 from .mixture_engine import Mixed, Storms
@@ -48,7 +48,7 @@ class MixtureEnv(VectorEnv[NDArray[np.float32], NDArray[Any], NDArray[Any]]):
     ) -> None:
         mode = autoreset_of(autoreset)
         same_step = mode == AutoresetMode.SAME_STEP
-        self.setup, self.arena = EnvSetup(**history), ArenaSetup(**arena)
+        self.setup, self.arena = EnvSetup(**history), setup_of(arena)
         _check_alike(bars, self.setup, self.arena)
         self.curriculum = Curriculum(stages, steps, self.arena.pool)
         storms = Storms(self.curriculum, self.arena, role, num_envs)
@@ -97,6 +97,10 @@ class MixtureEnv(VectorEnv[NDArray[np.float32], NDArray[Any], NDArray[Any]]):
 
 
 def _check_alike(bars: Bars, history: EnvSetup, arena: ArenaSetup) -> None:
+    if arena.book or arena.wakes_inside:
+        raise ValueError(
+            "a mixture steps bar by bar and sees no book: recorded bars have neither wakes within nor a book"
+        )
     for name, ours, theirs in (
         ("interval", bars.interval, arena.interval),
         ("observation", history.spec.digest, arena.spec.digest),

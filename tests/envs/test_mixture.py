@@ -181,6 +181,9 @@ def test_draws_match_the_weights() -> None:
     ("change", "sentence"),
     [
         ({"arena": ARENA | {"interval": "1h"}}, "a mixture has one interval: recorded bars have 1m, the crowd has 1h"),
+        ({"arena": ARENA | {"wake_steps": 20}}, "a mixture steps bar by bar and sees no book"),
+        ({"arena": ARENA | {"book": 2}}, "a mixture steps bar by bar and sees no book"),
+        ({"arena": ARENA | {"depth": 2}}, "an arena has no keyword depth"),
         ({"arena": ARENA | {"rewards": {"log_growth": 1.0}}}, "a mixture has one rewards"),
         ({"arena": ARENA | {"actions": "discrete"}}, "a mixture has one actions"),
         ({"arena": ARENA | {"episode_bars": 9}}, "one episode_bars: recorded bars have 5, the crowd has 9"),
