@@ -62,10 +62,9 @@ class ProcessEnv(EnvSchema):
 
 
 @dataclass
-class ArenaEnv(EnvSchema):
-    """A crowd of traders in an order book; the policy's own orders move the price."""
+class CrowdEnv(EnvSchema):
+    """What every environment with a crowd has: traders in an order book, in which the policy's own orders count."""
 
-    kind: str = "arena"
     scenario: Any = MISSING
     interval: str = MISSING
     size: float = MISSING
@@ -82,6 +81,18 @@ class ArenaEnv(EnvSchema):
 
 
 @dataclass
+class ArenaEnv(CrowdEnv):
+    """A crowd alone; the policy's own orders move the price."""
+
+    kind: str = "arena"
+    validation_markets: int = MISSING
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        at_least("env.validation_markets", self.validation_markets, 1)
+
+
+@dataclass
 class StageSchema:
     """A stage of a curriculum: what holds until `until`, a share of the steps. `scenario` null is env.scenario."""
 
@@ -91,7 +102,7 @@ class StageSchema:
 
 
 @dataclass
-class MixtureEnv(ArenaEnv):
+class MixtureEnv(CrowdEnv):
     """Recorded bars (`market.path`) and crowds; each episode is drawn from either."""
 
     kind: str = "mixture"

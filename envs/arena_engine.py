@@ -110,6 +110,13 @@ class Arenas:
         row = int(world.clock[crowd.BARS]) - 1
         return bar_of(world.bars[row], int(self.field.clock[i, OPENED_AT]), row, self.crowd)
 
+    def bars(self, i: int, count: int | None = None) -> Bars:
+        """The closed bars of market `i`, or the last `count` of them."""
+        world = self.worlds.each[i]
+        done = int(world.clock[crowd.BARS])
+        first = 0 if count is None else max(0, done - count)
+        return bars_between(world.bars, first, done, int(self.field.clock[i, OPENED_AT]), self.crowd)
+
     def seed(self, base: int) -> None:
         """Give row i the seed base + i, and start counting episodes from 0."""
         self.field.streams[:] = np.array([signed(base + i) for i in range(self.count)], np.int64)
@@ -235,13 +242,8 @@ class Arenas:
     def _recall(self, rows: list[int]) -> None:
         """Ask the past of these markets, and write what it says beside the market columns of the last bar."""
         if self._past and self.setup.past and rows:
-            recalled = self._past.columns(rows, [self._shown(i, self.setup.past.bars) for i in rows])
+            recalled = self._past.columns(rows, [self.bars(i, self.setup.past.bars) for i in rows])
             self.field.rows[rows, -recalled.shape[1] :] = recalled
-
-    def _shown(self, i: int, count: int) -> Bars:
-        world = self.worlds.each[i]
-        done = int(world.clock[crowd.BARS])
-        return bars_between(world.bars, max(0, done - count), done, int(self.field.clock[i, OPENED_AT]), self.crowd)
 
     def _look(self, rows: list[int]) -> None:
         """Show the new bar to columns of a user's own."""

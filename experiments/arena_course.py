@@ -4,7 +4,7 @@ The scaler is fitted on burn-in markets of training seeds, and on the training b
 have warm markets of their own to begin in. Knows no trainer.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from ..agents.policy import Policy
 from ..conf.env_schema import ArenaEnv as ArenaSchema
+from ..conf.env_schema import CrowdEnv as CrowdSchema
 from ..conf.env_schema import MixtureEnv as MixtureSchema
 from ..conf.schema import TrainConfig
 from ..envs.arena import ArenaEnv, BatchArenaEnv
@@ -19,6 +20,7 @@ from ..envs.arena_past import ArenaMemory
 from ..envs.mixture import MixtureEnv
 from ..envs.passport import Terrain
 from ..market.limits import Limits
+from .arena_tracks import follow_all
 from .burn_in import HISTORY, BurnIn, blend, burn_in, frozen, shares_of, stages_of, weights_of
 from .evaluate import Track, follow
 from .runs import bars_facts
@@ -33,6 +35,7 @@ class ArenaCourse(Course):
 
     burnt: BurnIn | None = None
     remembered: ArenaMemory | None = None
+    kept: dict[tuple[str, Limits], BatchArenaEnv] = field(default_factory=dict, repr=False)  # judged in, still warm
 
     def training_env(self) -> AnyVectorEnv:
         return BatchArenaEnv(self._env.scenario, self._env.num_envs, copy=False, **self._arena(self.training_limits))
@@ -55,9 +58,8 @@ class ArenaCourse(Course):
     def judge(
         self, policy: Policy, role: str, *, name: str, limits: Limits | None = None, close_out: bool = False
     ) -> Track:
-        """The policy's track through one market of the slice's own seed; each policy's orders move its own copy."""
-        keywords = self._arena(limits or self.terrain.limits) | {"actions": "box", "pool_role": role}
-        arena = ArenaEnv(self._env.scenario, **keywords)
+        """The policy's track through the first market of the slice; each policy's orders move its own copy."""
+        arena = ArenaEnv(self._env.scenario, **self._judging(role, limits))
         seed = derive_seed(self.config.seed, role)
         try:
             return follow(
@@ -66,10 +68,29 @@ class ArenaCourse(Course):
         finally:
             arena.close()
 
+    def tracks(
+        self, policy: Policy, role: str, *, name: str, limits: Limits | None = None, close_out: bool = False
+    ) -> list[Track]:
+        """Tracks through `env.validation_markets` markets of the slice's own seeds at once, the first that of `judge`.
+
+        The markets stay warm from one call to the next: a look has nothing to raise after the first.
+        """
+        key = (role, limits or self.terrain.limits)
+        if key not in self.kept:
+            keywords = self._judging(role, limits)
+            self.kept[key] = BatchArenaEnv(
+                self._env.scenario, self._env.validation_markets, autoreset="NEXT_STEP", **keywords
+            )
+        seed = derive_seed(self.config.seed, role)
+        return follow_all(policy, self.kept[key], name=name, seed=seed, actions=self.terrain.action)
+
     @property
     def _env(self) -> ArenaSchema:
         assert isinstance(self.config.env, ArenaSchema)
         return self.config.env
+
+    def _judging(self, role: str, limits: Limits | None) -> dict[str, Any]:
+        return self._arena(limits or self.terrain.limits) | {"actions": "box", "pool_role": role}
 
     def _arena(self, limits: Limits) -> dict[str, Any]:
         return arena_keywords(self._env, self.terrain, limits, self.remembered)
@@ -149,7 +170,7 @@ def mixture_course(course: Course, env: MixtureSchema) -> MixtureCourse:
     return MixtureCourse(**vars(course), burnt=burnt, remembered=frozen(course.memory, course.train))
 
 
-def arena_keywords(env: ArenaSchema, terrain: Terrain, limits: Limits, memory: ArenaMemory | None) -> dict[str, Any]:
+def arena_keywords(env: CrowdSchema, terrain: Terrain, limits: Limits, memory: ArenaMemory | None) -> dict[str, Any]:
     """What an arena is made with: the keywords of ArenaSetup."""
     return {
         "interval": env.interval,

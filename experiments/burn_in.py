@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..conf.env_schema import ArenaEnv, MixtureEnv
+from ..conf.env_schema import CrowdEnv, MixtureEnv
 from ..envs.arena_past import ArenaMemory, Recollection
 from ..envs.curriculum import Stage
 from ..envs.features import feature_matrix
@@ -43,7 +43,7 @@ class BurnIn:
         return {name: _rows(bars, spec, memory) for name, bars in self.bars.items()}
 
 
-def burn_in(seed: int, names: Sequence[str], env: ArenaEnv) -> BurnIn:
+def burn_in(seed: int, names: Sequence[str], env: CrowdEnv) -> BurnIn:
     """Let a market of each scenario live through `env.burn_in_bars` bars, each of a seed of its own."""
     bars = dict[str, Bars]()
     for number, name in enumerate(names):

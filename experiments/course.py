@@ -42,7 +42,7 @@ def open_course(config: TrainConfig) -> Course:
     env = config.env
     if isinstance(env, ProcessEnv):
         return _process_course(config, terrain_of(config), env)
-    if isinstance(env, ArenaEnv) and not isinstance(env, MixtureEnv):
+    if isinstance(env, ArenaEnv):
         return arena_course(config, env)
     if isinstance(env, MixtureEnv) and config.market.path is None:
         raise CourseError("env=mixture draws from recorded bars too: market.path=FILE.parquet; env=arena needs none")

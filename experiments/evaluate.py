@@ -4,9 +4,10 @@ A policy is driven through the same environment as in training, to the end of th
 Knows nothing of trainers, runs or registries; what figures mean is decided in `statistics` and `promote`.
 """
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import Any, Protocol, SupportsFloat
+from typing import Any, Protocol, SupportsFloat, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,6 +32,7 @@ from .shown import SeesBars, bars_so_far, last_bar
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
+Row: TypeAlias = tuple[int | float, ...]
 
 
 @dataclass(frozen=True, eq=False)
@@ -243,7 +245,7 @@ def follow(
     if rule is not None:
         rule.begin(bars_so_far(env), env.account)
         actions = "box"
-    rows = [_row(info, env.account, 0.0)]
+    rows = [row_of(info, env.account, 0.0)]
     state, starts, over = None, np.ones(1, np.bool_), False
     while not over:
         decision = policy.act(observation[None], state, starts)
@@ -254,8 +256,13 @@ def follow(
         observation, _, terminated, truncated, info = env.step(np.array([exposure]))
         if rule is not None:
             rule.see(last_bar(env), env.account)
-        rows.append(_row(info, env.account, exposure))
+        rows.append(row_of(info, env.account, exposure))
         over = terminated or truncated
+    return track_of(name, interval_ms, rows)
+
+
+def track_of(name: str, interval_ms: int, rows: Sequence[Row]) -> Track:
+    """The track whose rows these are, each from `row_of`."""
     arrays = [np.array(column) for column in zip(*rows, strict=True)]
     columns: dict[str, Any] = dict(zip(_COLUMNS, arrays, strict=True))
     return Track(name, interval_ms, **columns | {"state": columns["state"].astype(np.int8)})
@@ -266,7 +273,8 @@ def warm_up_bars(spec: ObservationSpec, interval_ms: int | None = None) -> int:
     return max(warm_up(spec.market, interval_ms), CONDITION_WARM_UP) + spec.window - 1
 
 
-def _row(info: dict[str, Any], account: Account, action: float) -> tuple[int | float, ...]:
+def row_of(info: Mapping[str, Any], account: Account, action: float) -> Row:
+    """One row of a track: what an env told, the account, and the target that led there."""
     return (
         int(info["closed_at"]),
         float(info["close"]),

@@ -5,6 +5,7 @@ arrays, not policies; whether a figure is luck is asked in `statistics`, how it 
 """
 
 import math
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 import numpy as np
@@ -108,6 +109,11 @@ def metrics_of(track: Walked) -> dict[str, float]:
     trips = trip_figures(round_trips_of(track))
     figures |= _tails(returns) | trips | _capital(track, len(returns) / per_year) | _costs(track)
     return {name: figures[name] for name in METRICS}
+
+
+def mean_figures(figures: Sequence[Mapping[str, float]]) -> dict[str, float]:
+    """The mean of every figure over several tracks; of a drawdown too, for the worst one grows with their number."""
+    return {name: float(np.mean([each[name] for each in figures])) for name in METRICS}
 
 
 def max_drawdown(equity: Floats) -> float:

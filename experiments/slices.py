@@ -78,6 +78,12 @@ class Course:
             policy, bars, terrain, past=self.past, funding=self.funding, cash=cash, close_out=close_out, name=name
         )
 
+    def tracks(
+        self, policy: Policy, role: str, *, name: str, limits: Limits | None = None, close_out: bool = False
+    ) -> list[Track]:
+        """The tracks whose figures' means are the policy's figures on a slice: one on bars, several in a crowd."""
+        return [self.judge(policy, role, name=name, limits=limits, close_out=close_out)]
+
     def facts(self) -> dict[str, Any]:
         """What run.json and the passport say about the data."""
         told: dict[str, Any] = {"source": self.source, "symbol": self.train.symbol, "interval": self.train.interval}

@@ -251,18 +251,21 @@ class ArenaStorms:
         if terrain.spec.memory and self._past is None:
             raise StormAbsent(f"observation {terrain.spec.name} looks into a past, and none was given")
         if (scenario, mode) not in self._arenas:
-            self._arenas[scenario, mode] = ArenaEnv(
-                scenario,
-                role="judge",
-                interval=terrain.interval,
-                costs=terrain.costs,
-                limits=replace(terrain.limits, mode=mode, terminate_on_halt=False),
-                observation=terrain.spec,
-                episode_bars=self._bars,
-                dead_band=terrain.dead_band,
-                past=self._past,
-            )
+            keywords = storm_keywords(terrain, mode, bars=self._bars)
+            self._arenas[scenario, mode] = ArenaEnv(scenario, role="judge", **keywords, past=self._past)
         return self._arenas[scenario, mode]
+
+
+def storm_keywords(terrain: Terrain, mode: str, *, bars: int = STORM_BARS) -> dict[str, Any]:
+    """What an arena is made with in which a policy of this terrain meets storms, under limits in this mode."""
+    return {
+        "interval": terrain.interval,
+        "costs": terrain.costs,
+        "limits": replace(terrain.limits, mode=mode, terminate_on_halt=False),
+        "observation": terrain.spec,
+        "episode_bars": bars,
+        "dead_band": terrain.dead_band,
+    }
 
 
 def weather_of(market: CrowdMarket) -> Weather | None:

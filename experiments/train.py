@@ -20,6 +20,7 @@ from ..market.limits import Limits
 from .baselines import rules_of
 from .course import Course, open_course
 from .evaluate import Track
+from .figures import mean_figures
 from .fitting import Fitted, Fitting
 from .runs import (
     RECORD,
@@ -128,10 +129,21 @@ def freeze(fitted: Fitted, folder: Path, config: TrainConfig, course: Course, *,
 def judge_all(
     policy: Policy, course: Course, role: str, baselines: Sequence[str], *, close_out: bool = False
 ) -> dict[str, Track]:
-    """Tracks of the policy, under live limits, and of the baselines, under none, on the same slice."""
-    tracks = {"policy": course.judge(policy, role, name="policy", close_out=close_out)}
+    """Tracks of the policy, under live limits, and of the baselines, under none, on the same slice.
+
+    Where the slice is several markets, those of the first.
+    """
+    everywhere = judge_everywhere(policy, course, role, baselines, close_out=close_out)
+    return {name: tracks[0] for name, tracks in everywhere.items()}
+
+
+def judge_everywhere(
+    policy: Policy, course: Course, role: str, baselines: Sequence[str], *, close_out: bool = False
+) -> dict[str, list[Track]]:
+    """The same through every market of the slice: one where it is bars, several in a crowd."""
+    tracks = {"policy": course.tracks(policy, role, name="policy", close_out=close_out)}
     for name, rule in rules_of(baselines).items():
-        tracks[name] = course.judge(rule, role, name=name, limits=UNLIMITED, close_out=close_out)
+        tracks[name] = course.tracks(rule, role, name=name, limits=UNLIMITED, close_out=close_out)
     return tracks
 
 
@@ -148,10 +160,10 @@ def _carry_out(
     trained = perf_counter()
     shutil.rmtree(run.draft.parent, ignore_errors=True)  # a kill may have left one
     policy = load_passport(freeze(fitted, run.draft, config, course, now=now)).policy
-    tracks = judge_all(policy, course, "validation", BASELINES)
-    for name, track in tracks.items():
-        track.save(run.track(f"validation_{name}"))
-    figures = {name: track.metrics() for name, track in tracks.items()}
+    everywhere = judge_everywhere(policy, course, "validation", BASELINES)
+    for name, tracks in everywhere.items():
+        tracks[0].save(run.track(f"validation_{name}"))
+    figures = {name: mean_figures([track.metrics() for track in tracks]) for name, tracks in everywhere.items()}
     run.write("validation.json", {**figures, "outcome": fitted.outcome()})
     run.write(RECORD, {**run.record(), "outcome": fitted.outcome()})
     where = "selected" if fitted.select else "validation"  # the looks on the way are validation's curve

@@ -1,6 +1,7 @@
 """Looks at the validation slice while training goes on: what they found, and which weights were the best.
 
-Judges through a frozen graph, as everything is judged, and knows no trainer. Every look is a trial: it is counted.
+Judges through a frozen graph, as everything is judged, and knows no trainer. Every look is a trial: it is counted, one
+look over several markets of a crowd as one.
 """
 
 import math
@@ -15,7 +16,7 @@ from typing import Any
 from ..agents.export import export_graph
 from ..agents.frozen import FrozenPolicy
 from .course import ArenaCourse, Course, CourseError
-from .figures import METRICS
+from .figures import METRICS, mean_figures
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +58,8 @@ class Validation:
         with tempfile.TemporaryDirectory(prefix="wavetank-look-") as scratch:
             graph = export_graph(network, Path(scratch) / "policy.onnx", self._course.terrain.spec.width)
             policy = FrozenPolicy.from_graph(graph)
-            figures = self._course.judge(policy, "validation", name="policy").metrics()
+            tracks = self._course.tracks(policy, "validation", name="policy")
+            figures = mean_figures([track.metrics() for track in tracks])
         self.seconds += perf_counter() - began
         return figures
 

@@ -1,28 +1,38 @@
 """Courses in a crowd, and on recorded bars and in crowds by turns: what they are fitted, trained and judged on."""
 
+import json
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from hydra.errors import ConfigCompositionException
 
+from wavetank.agents.export import export_graph
+from wavetank.agents.frozen import FrozenPolicy
 from wavetank.agents.rules import make_rule
 from wavetank.envs.arena import ArenaEnv, BatchArenaEnv
 from wavetank.envs.arena_pool import pool_seed
 from wavetank.envs.mixture import MixtureEnv
 from wavetank.envs.passport import fitted_rows, load_passport
 from wavetank.experiments import arena_course
+from wavetank.experiments.arena_course import arena_keywords
 from wavetank.experiments.burn_in import blend, burn_in, shares_of, stages_of, weights_of
 from wavetank.experiments.course import ArenaCourse, CourseError, MixtureCourse, open_course
+from wavetank.experiments.evaluate import Track, follow
+from wavetank.experiments.figures import METRICS, mean_figures
 from wavetank.experiments.resume import unfinished_run
 from wavetank.experiments.runs import RunError, begin_run, open_record, read_config
+from wavetank.experiments.seeds import derive_seed
 from wavetank.experiments.stress import ArenaStorms
-from wavetank.experiments.train import train
+from wavetank.experiments.train import UNLIMITED, train
+from wavetank.experiments.validation import Validation
 from wavetank.market.store import write_bars
 from wavetank.memory.columns import MEMORY_COLUMNS
 
+from ..envs.networks import Restless
 from .conftest import NOW, config_of
-from .learnt import all_of
+from .learnt import all_of, figures_by_step
 from .made_bars import wandering
 from .test_resume import gone_on, interrupted
 
@@ -130,6 +140,61 @@ def test_training_validation_test_and_stress_begin_in_warm_markets_of_their_own(
     pools = [next(iter(env._pools.values())) for env in made]
     assert [pool._beginner for pool in pools] == ["validation", "test", "validation"]
     assert {storm.role for env in made for storm in env.market.storms} == {"train"}
+
+
+@pytest.mark.slow
+def test_a_look_is_the_mean_of_the_figures_of_as_many_single_markets_of_validation_s_seeds(tmp_path: Path) -> None:
+    config = config_of("train", *arena("env.validation_markets=3", "env.scenario=[normal,flash_crash]"))
+    course = course_in(arena("env.validation_markets=3", "env.scenario=[normal,flash_crash]"))
+    network = Restless((course.terrain.spec.width,))
+    validation = Validation(course)
+    figures = validation.look(network)
+
+    policy = FrozenPolicy.from_graph(export_graph(network, tmp_path / "policy.onnx"))
+    keywords = arena_keywords(config.env, course.terrain, course.terrain.limits, None) | {"pool_role": "validation"}
+    env, first = ArenaEnv(config.env.scenario, **keywords), derive_seed(config.seed, "validation")
+    singles = [
+        follow(policy, env, name="policy", interval_ms=env.interval_ms, seed=first + market).metrics()
+        for market in range(3)
+    ]
+    assert figures == {name: sum(each[name] for each in singles) / 3 for name in METRICS}
+    assert len({each["total_return"] for each in singles}) == 3
+    assert course.judge(policy, "validation", name="policy").metrics() == singles[0]
+    assert validation.look(network) == figures
+
+
+def test_only_an_arena_is_validated_in_markets_and_in_one_at_least(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="env.validation_markets: 0 must be 1 or more"):
+        config_of("train", *arena("env.validation_markets=0"))
+    for other in (mixture(tmp_path), _history(tmp_path)):
+        with pytest.raises(ConfigCompositionException, match="validation_markets"):
+            config_of("train", *other, "env.validation_markets=4")
+
+
+@pytest.mark.slow
+def test_a_run_in_a_crowd_keeps_the_weights_of_the_best_mean_and_goes_on_to_the_same(tmp_path: Path) -> None:
+    words = (*arena("env.validation_markets=4", "env.episode_bars=12"), *BRIEF, "steps=256", "validate_every=64")
+    words = (*words, "agent.learning_rate=0.05")
+    whole = train(config_of("train", *words, f"out={tmp_path / 'whole'}"), now=NOW)
+    sharpe = figures_by_step(whole.folder, "validation/sharpe")
+    assert list(sharpe) == [64, 128, 192, 256]
+    assert whole.looks == 4, "a look over four markets is one"
+    assert whole.selected_step == max(sharpe, key=lambda step: sharpe[step])
+    assert whole.metrics["sharpe"] == max(sharpe.values())
+
+    course = course_in(words)
+    policy = load_passport(whole.passport).policy
+    tracks = course.tracks(policy, "validation", name="policy")
+    assert whole.metrics == mean_figures([track.metrics() for track in tracks])
+    assert len(tracks) == 4
+    assert Track.load(whole.folder / "tracks" / "validation_policy.npz").metrics() == tracks[0].metrics()
+    hold = course.tracks(make_rule("hold"), "validation", name="hold", limits=UNLIMITED)
+    assert whole.baselines["hold"] == mean_figures([track.metrics() for track in hold])
+
+    gone_on(interrupted(tmp_path / "broken", 130, *words))
+    assert all_of(tmp_path / "broken") == all_of(whole.folder)
+    outcome = [json.loads((tmp_path / name / "validation.json").read_text()) for name in ("whole", "broken")]
+    assert outcome[0] == outcome[1]
 
 
 def test_shares_follow_from_the_stages(tmp_path: Path) -> None:
