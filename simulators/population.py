@@ -196,7 +196,7 @@ class Spoofer(NamedTuple):
     cycle: int = 60  # steps from one show to the next
     first_level: int = 3  # of the book, counted from 1
     layers: int = 3
-    size: float = 8.0  # of a layer, in multiples of what the best level holds
+    size: float = 8.0  # of a layer, in multiples of what a level near the touch holds
     size_cap: float = 40.0  # of a layer, in units of the asset
     life: int = 12  # steps that a show lasts
     real: float = 0.5  # the most that is held of either side, in units of the asset

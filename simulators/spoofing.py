@@ -7,6 +7,7 @@ drawn sizes and lives (after Wang and Wellman, 2020). Knows nothing of who reads
 
 from ..market.jit import inlined_kernel, lean_kernel
 from ..market.orders import to_lots
+from .climate import READ_LEVELS
 from .draws import rekey, uniform
 from .ladder import BEST_ASK, BEST_BID, LABEL, POSITION, PRICE, QUEUED, Book, codes, find, next_above, next_below
 from .matching import BUY, POST_SLIDE, SELL
@@ -108,7 +109,7 @@ def _pick_side(world: World, owner: int, bias: float) -> int:
 
 @lean_kernel
 def _lay_on(world: World, who: int, rules: Spoofer, spoofer: int, side: int, life: int, priority: int) -> None:
-    """Layers from `first_level` outwards, each a multiple of what the best level holds."""
+    """Layers from `first_level` outwards, each a multiple of what a level near the touch holds."""
     price = _level(world.book, side, rules.first_level)
     lots = _layer_lots(world, who, rules, side, 1.0)
     for layer in range(min(rules.layers, PLACES - 1)):
@@ -140,9 +141,19 @@ def _quote_like_a_maker(
 
 @inlined_kernel
 def _layer_lots(world: World, who: int, rules: Spoofer, side: int, share: float) -> int:
-    best = int(world.book.head[BEST_BID if side == BUY else BEST_ASK])
-    lots = rules.size * share * float(world.knobs[who, SIZE_KNOB]) * float(world.book.levels[best, QUEUED])
+    lots = rules.size * share * float(world.knobs[who, SIZE_KNOB]) * _usual_lots(world.book, side)
     return int(min(lots, rules.size_cap / max(1e-12, float(world.mood[LOT]))))
+
+
+@lean_kernel
+def _usual_lots(book: Book, side: int) -> float:
+    """What a level of a side holds, in the mean of those that readers see: the best alone is often one small order."""
+    price, lots, count = int(book.head[BEST_BID if side == BUY else BEST_ASK]), 0, 0
+    while price > 0 and count < READ_LEVELS:
+        lots += int(book.levels[price, QUEUED])
+        count += 1
+        price = next_below(book, price) if side == BUY else next_above(book, price)
+    return lots / max(1, count)
 
 
 @lean_kernel

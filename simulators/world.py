@@ -108,7 +108,7 @@ QUOTE_STEP, BID, BID_LOTS, ASK, ASK_LOTS, NEAR_LOTS, FAR_LOTS, MESSAGES_SO_FAR, 
 TRAITS = 6  # float columns of one trader
 HISTORY = 8_192  # steps of past log prices that chartists look back on
 CALENDAR = 8_192  # steps ahead that an order can be under way, and the longest life
-UNDERWAY_ROOM, ENDINGS_ROOM, DUE_ROOM = 1 << 13, 1 << 14, 1 << 13
+UNDERWAY_ROOM, ENDINGS_ROOM, DUE_ROOM = 1 << 14, 1 << 14, 1 << 14
 FILLS_ROOM, REPLIES_ROOM, SCHEDULE_ROOM, QUOTE_ROOM = 1 << 13, 256, 64, 1 << 12
 MAKER_ORDERS, SPOOFER_ORDERS = 1 << 8, 1 << 6
 OUTSIDE_IDS = 1 << 40  # order ids of outsiders start here, so that they do not shift the crowd's

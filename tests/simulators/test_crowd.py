@@ -122,10 +122,13 @@ def test_the_clock_starts_at_a_full_utc_hour_that_the_seed_draws() -> None:
     assert all(start % HOUR_MS == 0 for start in starts)
 
 
-def test_makers_stay_within_their_inventory_limit(day: CrowdMarket) -> None:
-    limit = day.crowd.makers.inventory_limit / day.lot
+def test_makers_quote_no_further_than_their_inventory_limit(day: CrowdMarket) -> None:
+    rules = day.crowd.makers
+    quoted = rules.size * sum(range(1, rules.quote_levels + 1))  # may yet fill while its cancel travels
+    most = rules.traders * (rules.inventory_limit + min(quoted, rules.inventory_limit)) / day.lot
     held = np.abs(day.datacollector.model_vars["makers_lots"])
-    assert 0 < held.max() <= day.crowd.makers.traders * limit
+    assert 0 < held.max() <= most
+    assert np.quantile(held, 0.99) <= 1.1 * rules.traders * rules.inventory_limit / day.lot
 
 
 def test_one_collect_a_bar() -> None:

@@ -48,8 +48,10 @@ def test_fills_are_handed_over_once_and_tell_both_directions() -> None:
 
 
 def test_the_crowd_draws_the_same_whatever_the_outsider_does() -> None:
-    calm = CrowdMarket("normal", rng=8, all_orders=True)
-    shaken = CrowdMarket("normal", rng=8, all_orders=True)
+    usual = population("1m")
+    unmoved = replace(usual, value=usual.value._replace(attention=0.0))  # or a move of the price makes everybody busier
+    calm = CrowdMarket("normal", rng=8, crowd=unmoved, all_orders=True)
+    shaken = CrowdMarket("normal", rng=8, crowd=unmoved, all_orders=True)
     owner = shaken.add_trader("policy")
     for _ in range(10):
         shaken.submit_market(owner, -20_000)
@@ -93,7 +95,7 @@ def test_a_large_order_moves_the_price_its_way_against_the_paired_run(sign: int)
             market.step()
             market.step()
         moves.append(sign * (pushed.mid_ticks - calm.mid_ticks))
-    assert np.mean(moves) > 2 * np.std(moves) / np.sqrt(len(moves))
+    assert min(moves) >= 0 and np.median(moves) > 1
 
 
 def test_a_reset_keeps_the_account_and_empties_it() -> None:

@@ -37,7 +37,7 @@ def test_a_calm_twin_without_a_profile_is_the_normal_market() -> None:
 def test_a_profile_holds_from_before_the_first_bar_and_in_the_twin_too() -> None:
     thin, normal = (CrowdMarket(name, 5, calm=True).run(60) for name in ("pump_and_dump", "normal"))
     volumes = [market.bars().volume for market in (thin, normal)]
-    assert 0.02 < np.median(volumes[0]) / np.median(volumes[1]) < 0.2
+    assert 0.01 < np.median(volumes[0]) / np.median(volumes[1]) < 0.2
     depths = [sum(side[:, 1].sum() for side in CrowdMarket(name, 5).depth(100)) for name in ("pump_and_dump", "normal")]
     assert depths[0] < 0.1 * depths[1]  # at the start of bar 0 already
 
