@@ -4,6 +4,7 @@ Precision, recall and F1 count events and alerts, not chunks; PR-AUC is the area
 delay runs from an event's start to its first alert. Knows neither features nor models.
 """
 
+from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
+HARDLY = 0.01  # of the alerts are right
 THRESHOLDS = 400  # tried at most, at quantiles of the scores that are high enough to matter
 
 
@@ -90,19 +92,21 @@ def alerts_of(tape: ScoredTape, threshold: float, refractory_ms: int) -> Ints:
 
 
 def curve(tapes: Sequence[ScoredTape], refractory_ms: int) -> list[EventScore]:
-    """Scores at falling thresholds: every distinct one, or `THRESHOLDS` of them where there are more."""
+    """Scores at falling thresholds: every distinct one, or `THRESHOLDS` of them where there are more.
+
+    Ends, F1 once halved, where every event is caught or hardly an alert is right: the area can but be told too small.
+    """
     said = np.unique(np.concatenate([tape.score for tape in tapes])) if tapes else np.zeros(0)
-    if len(said) > THRESHOLDS:  # the upper end decides: half of the places lie among the highest scores
-        places = np.unique(
-            np.concatenate(
-                [
-                    np.arange(len(said) - THRESHOLDS // 2, len(said)),
-                    np.linspace(0, len(said) - 1, THRESHOLDS // 2).round().astype(np.int64),
-                ]
-            )
-        )
-        said = said[places]
-    return [score_events(tapes, float(threshold), refractory_ms) for threshold in said[::-1]]
+    if len(said) > THRESHOLDS:  # the upper end decides: half of the places are the highest scores, then ever fewer
+        ranks = np.geomspace(THRESHOLDS // 2, len(said) - 1, THRESHOLDS // 2).round().astype(np.int64)
+        said = said[len(said) - 1 - np.unique(np.concatenate([np.arange(THRESHOLDS // 2), ranks]))[::-1]]
+    points, best = list[EventScore](), 0.0
+    for threshold in said[::-1]:
+        points.append(score_events(tapes, float(threshold), refractory_ms))
+        best = max(best, points[-1].f1)
+        if points[-1].f1 < 0.5 * best and (points[-1].recall == 1.0 or points[-1].precision < HARDLY):
+            break
+    return points
 
 
 def pr_auc(points: Sequence[EventScore]) -> float:
@@ -116,10 +120,15 @@ def pr_auc(points: Sequence[EventScore]) -> float:
     return area
 
 
-def best_threshold(points: Sequence[EventScore]) -> EventScore:
-    """The point of highest F1; of equals the middle one, which is farthest from doing worse."""
-    top = max(point.f1 for point in points)
-    best = sorted((point for point in points if point.f1 == top), key=lambda point: point.threshold)
+def best_threshold(points: Sequence[EventScore], false_weight: float = 1.0) -> EventScore:
+    """The point of highest F1; of equals the middle one, which is farthest from doing worse.
+
+    `false_weight` counts a false alert as so many, where there will be more to be mistaken about than there is here.
+    """
+    worth = [_weighed_f1(point, false_weight) for point in points]
+    top = max(worth)
+    equal = [point for point, value in zip(points, worth, strict=True) if value == top]
+    best = sorted(equal, key=lambda point: point.threshold)
     return best[len(best) // 2]
 
 
@@ -132,8 +141,13 @@ def roc_auc(score: Floats, is_true: NDArray[np.bool_]) -> float:
     return float((below + up_to).sum() / (2.0 * len(true) * len(false)))
 
 
+def _weighed_f1(point: EventScore, false_weight: float) -> float:
+    caught = 2.0 * point.caught
+    return caught / (caught + false_weight * point.false + point.missed) if caught else 0.0
+
+
 def _alerts(hot: Ints, refractory_ms: int) -> Iterator[int]:
-    at = 0
-    while at < len(hot):
-        yield int(hot[at])
-        at = max(at + 1, int(np.searchsorted(hot, hot[at] + refractory_ms, "left")))
+    instants, at = hot.tolist(), 0  # bisect on a list is many times quicker than numpy's search for one number
+    while at < len(instants):
+        yield instants[at]
+        at = max(at + 1, bisect_left(instants, instants[at] + refractory_ms, at))

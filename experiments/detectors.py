@@ -16,8 +16,8 @@ from sklearn.linear_model import LogisticRegression
 
 from ..market.chunks import Pace
 from ..market.detector_model import LEAF, scores
-from ..market.detector_table import PUMP, SPOOF, DetectorTable
-from ..market.pump_features import PUMP_FEATURES, tape_rows
+from ..market.detector_table import PUMP, PUMP_BARS, SPOOF, DetectorTable
+from ..market.pump_features import PUMP_FEATURES, Rows, bar_rows, tape_rows
 from ..market.spoof_features import SPOOF_FEATURES, event_rows
 from .alert_scores import EventScore, ScoredTape, Span, best_threshold, curve, pr_auc, score_events
 from .labelled_tapes import LabelledOrders, LabelledTape
@@ -27,21 +27,21 @@ Ints = NDArray[np.int64]
 
 # Neither hour nor minute: the crowd's clock begins at random, and a real pump may wait for a full hour or not. No price
 # without a spread beside it: pumps are trained at +20…+150 %, and real ones begin with a few per cent.
-TRANSFERRING = (
-    "std_rush_orders",
-    "avg_rush_orders",
-    "std_trades",
-    "std_orders",
-    "std_volumes",
-    "avg_volumes",
-    "avg_buy_volumes",
-    "std_price",
-)
-SINGLE_RULES = ("std_rush_orders", "std_volumes", "std_price")  # baselines, each with its best threshold in training
+TRANSFERRING = ("std_rush_orders", "avg_rush_orders", "std_trades", "std_volumes", "std_price", "buy_share")
+ON_BARS = ("std_volumes", "avg_volumes", "std_price")
+DEFAULT_FEATURES = {PUMP: TRANSFERRING, PUMP_BARS: ON_BARS, SPOOF: tuple(SPOOF_FEATURES)}
+DESCRIBED = {PUMP: PUMP_FEATURES, PUMP_BARS: PUMP_FEATURES, SPOOF: SPOOF_FEATURES}
+SINGLE_RULES = {  # baselines, each with its best threshold in training
+    PUMP: ("std_rush_orders", "std_volumes", "std_price"),
+    PUMP_BARS: ON_BARS,
+    SPOOF: ("cancelled", "size"),
+}
 PUBLISHED_RULE, PUBLISHED_THRESHOLD = "growth_rush_orders", 30.32  # La Morgia's one feature, facts/simulators.md 10
-REFRACTORY_MS = 30 * 60_000
+# Chunks of silence after an alert. A pump is told of soon or not at all, and what comes before one must not silence it;
+# a spoofer goes on for long.
+QUIET_CHUNKS = {PUMP: 12, PUMP_BARS: 12, SPOOF: 72}
 FOLDS = 3
-TREES = dict(max_iter=60, max_leaf_nodes=8, learning_rate=0.1, l2_regularization=1.0, min_samples_leaf=20)
+TREES = dict(max_iter=200, max_leaf_nodes=16, learning_rate=0.1, l2_regularization=1.0, min_samples_leaf=20)
 QUANTILES = (0.0, 1.0)  # a column is clipped to what was seen in training: beyond it nothing is known
 
 
@@ -59,6 +59,17 @@ class Lesson:
 
 
 @dataclass(frozen=True, slots=True)
+class Rule:
+    """The plainest detector: one feature at a threshold or above it."""
+
+    feature: str
+    threshold: float
+
+    def __str__(self) -> str:
+        return f"{self.feature} ≥ {self.threshold:.4g}"
+
+
+@dataclass(frozen=True, slots=True)
 class Verdict:
     """One detector's scores on one set of tapes."""
 
@@ -70,6 +81,11 @@ class Verdict:
 def pump_lessons(tapes: Sequence[LabelledTape], pace: Pace) -> list[Lesson]:
     """Rows of each tape; a row is a pump's from its start to its peak, and left out from there to its end."""
     return [_pump_lesson(tape, pace) for tape in tapes]
+
+
+def bar_lessons(tapes: Sequence[LabelledTape], pace: Pace) -> list[Lesson]:
+    """Rows of each tape's bars, one a bar, with the truth of `pump_lessons`."""
+    return [_bar_lesson(tape, pace) for tape in tapes]
 
 
 def spoof_lessons(tapes: Sequence[LabelledOrders], pace: Pace) -> list[Lesson]:
@@ -85,15 +101,17 @@ def train(
     features: Sequence[str] | None = None,
     model: str = "trees",
     refractory_ms: int | None = None,
+    false_weight: float = 1.0,
     seed: int = 0,
     told: Mapping[str, Any] | None = None,
 ) -> DetectorTable:
     """Fit a detector of `kind` on whole runs; `told` is provenance. Raises ValueError without both truths.
 
-    The threshold maximises event F1 on scores that each fold of runs gets from a model of the others.
+    The threshold maximises event F1 on scores that each fold of runs gets from a model of the others, a false alert
+    counted as `false_weight` of them.
     """
-    features = tuple(features or (TRANSFERRING if kind == PUMP else SPOOF_FEATURES))
-    quiet = (REFRACTORY_MS // 25_000) * pace.chunk_ms if refractory_ms is None else refractory_ms
+    features = tuple(features or DEFAULT_FEATURES[kind])
+    quiet = QUIET_CHUNKS[kind] * pace.chunk_ms if refractory_ms is None else refractory_ms
     _refuse_one_sided(lessons)
     fit = _fitting(kind, features, pace, quiet, model, seed)
     apart = list[ScoredTape]()
@@ -101,9 +119,9 @@ def train(
         others = [lesson for lesson in lessons if lesson.run not in fold]
         judged = [lesson for lesson in lessons if lesson.run in fold]
         apart += scored(fit(others), judged)
-    chosen = best_threshold(curve(apart, quiet))
+    chosen = best_threshold(curve(apart, quiet), false_weight)
     training = {"model": model, "seed": seed, "folds": FOLDS, "runs": len({lesson.run for lesson in lessons})}
-    training |= {"f1_out_of_fold": chosen.f1, **(told or {})}
+    training |= {"f1_out_of_fold": chosen.f1, "false_weight": false_weight, **(told or {})}
     return replace(fit(lessons), threshold=min(1.0, max(1e-9, chosen.threshold)), training=training)
 
 
@@ -112,25 +130,39 @@ def scored(table: DetectorTable, lessons: Sequence[Lesson]) -> list[ScoredTape]:
     return [tape for lesson in lessons for tape in _scored(lesson, scores(table.model(), lesson.values))]
 
 
+def scored_by(rule: Rule, kind: str, lessons: Sequence[Lesson]) -> list[ScoredTape]:
+    """What one feature says of each run, in place of a table."""
+    column = list(DESCRIBED[kind]).index(rule.feature)
+    return [tape for lesson in lessons for tape in _scored(lesson, lesson.values[:, column])]
+
+
+def rules_for(table: DetectorTable, learnt: Sequence[Lesson]) -> list[Rule]:
+    """Single-threshold rules beside a table: each feature at its best threshold in training, and the published one."""
+    rules = [Rule(name, _best(name, table, learnt)) for name in SINGLE_RULES[table.kind]]
+    return [*rules, Rule(PUBLISHED_RULE, PUBLISHED_THRESHOLD)] if table.kind == PUMP else rules
+
+
+def verdict(name: str, tapes: Sequence[ScoredTape], threshold: float, refractory_ms: int) -> Verdict:
+    """Scores of what a detector or a rule said, at one threshold and over all."""
+    return Verdict(name, score_events(tapes, threshold, refractory_ms), pr_auc(curve(tapes, refractory_ms)))
+
+
 def judge(table: DetectorTable, lessons: Sequence[Lesson]) -> Verdict:
     """The table's scores at its own threshold, and over all thresholds."""
-    tapes = scored(table, lessons)
-    at = score_events(tapes, table.threshold, table.refractory_ms)
-    return Verdict(
-        f"{table.kind}, {table.training.get('model', 'a rule')}", at, pr_auc(curve(tapes, table.refractory_ms))
-    )
+    return verdict(name_of(table), scored(table, lessons), table.threshold, table.refractory_ms)
 
 
 def judge_rules(table: DetectorTable, learnt: Sequence[Lesson], judged: Sequence[Lesson]) -> list[Verdict]:
-    """Single-threshold rules beside a pump table: each feature at its best threshold in training, and the published."""
-    found = []
-    for name in (*SINGLE_RULES, PUBLISHED_RULE):
-        before, after = (_by_feature(lessons, name) for lessons in (learnt, judged))
-        published = name == PUBLISHED_RULE
-        threshold = PUBLISHED_THRESHOLD if published else best_threshold(curve(before, table.refractory_ms)).threshold
-        at = score_events(after, threshold, table.refractory_ms)
-        found.append(Verdict(f"{name} ≥ {threshold:.4g}", at, pr_auc(curve(after, table.refractory_ms))))
-    return found
+    """The single-threshold rules beside a table, on the same runs."""
+    return [
+        verdict(str(rule), scored_by(rule, table.kind, judged), rule.threshold, table.refractory_ms)
+        for rule in rules_for(table, learnt)
+    ]
+
+
+def name_of(table: DetectorTable) -> str:
+    """What a table is called beside its baselines."""
+    return f"{table.kind}, {table.training.get('model', 'a rule')}"
 
 
 def rows_of(lessons: Sequence[Lesson]) -> tuple[Floats, Ints]:
@@ -140,7 +172,16 @@ def rows_of(lessons: Sequence[Lesson]) -> tuple[Floats, Ints]:
 
 
 def _pump_lesson(tape: LabelledTape, pace: Pace) -> Lesson:
-    rows = tape_rows(tape.prints, pace, tape.until_ms)
+    return _with_truth(tape, tape_rows(tape.prints, pace, tape.until_ms))
+
+
+def _bar_lesson(tape: LabelledTape, pace: Pace) -> Lesson:
+    if tape.bars is None:
+        raise ValueError(f"run {tape.run!r} has no bars to learn from")
+    return _with_truth(tape, bar_rows(tape.bars, pace))
+
+
+def _with_truth(tape: LabelledTape, rows: Rows) -> Lesson:
     truth = np.zeros(len(rows.known_at), np.int64)
     for span in tape.pumps:
         truth[(rows.known_at > span.start_ms) & (rows.known_at <= span.end_ms)] = -1
@@ -166,9 +207,9 @@ def _scored(lesson: Lesson, said: Floats) -> list[ScoredTape]:
     return tapes
 
 
-def _by_feature(lessons: Sequence[Lesson], name: str) -> list[ScoredTape]:
-    column = list(PUMP_FEATURES).index(name)
-    return [tape for lesson in lessons for tape in _scored(lesson, lesson.values[:, column])]
+def _best(feature: str, table: DetectorTable, learnt: Sequence[Lesson]) -> float:
+    said = scored_by(Rule(feature, 0.0), table.kind, learnt)
+    return best_threshold(curve(said, table.refractory_ms), float(table.training.get("false_weight", 1.0))).threshold
 
 
 def _refuse_one_sided(lessons: Sequence[Lesson]) -> None:
@@ -194,7 +235,7 @@ def _fitting(
     """A function from lessons to a table without a threshold of its own."""
     if model not in ("trees", "logistic"):
         raise ValueError(f"model {model!r} is neither trees nor logistic")
-    described = {PUMP: PUMP_FEATURES, SPOOF: SPOOF_FEATURES}[kind]
+    described = DESCRIBED[kind]
     columns = [list(described).index(name) for name in features]
     directions = [described[name][1] for name in features]
 

@@ -11,6 +11,7 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from ..market.bars import Bars
 from ..market.order_events import CANCELLED, FILLED, RESTED, TAKEN, OrderEvents
 from ..market.prints import Prints
 from ..simulators.order_kinds import Event
@@ -24,7 +25,7 @@ class LabelledTape:
     """Prints of one run, and the pumps in it. `family` is what happened ("pump", "news", "calm" …).
 
     `run` tells runs apart (scenario and seed); `group` the parameters that a split may hold out. `until_ms` is when
-    the recording ended.
+    the recording ended; `bars` the same trades as bars, where somebody made them.
     """
 
     run: str
@@ -33,6 +34,7 @@ class LabelledTape:
     prints: Prints
     pumps: tuple[Span, ...]
     until_ms: int
+    bars: Bars | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,6 +23,7 @@ KINDS = {  # kind: its features in order, and the version of the code that makes
     PUMP_BARS: (tuple(pump_features.PUMP_FEATURES), pump_features.FEATURE_CODE),
     SPOOF: (tuple(spoof_features.SPOOF_FEATURES), spoof_features.FEATURE_CODE),
 }
+SHIPPED = {PUMP: "pump", PUMP_BARS: "pump_bars", SPOOF: "spoof"}  # kind: its file's name in `FOLDER`
 KEYS = ("format", "kind", "feature_code", "features", "low", "high", "bias", "weights", "trees", "threshold")
 MORE_KEYS = ("refractory_ms", "pace", "training", "sha256")
 
@@ -75,12 +76,12 @@ class DetectorTable:
 
 
 def write_table(path: Path, table: DetectorTable) -> str:
-    """Write the table as JSON; return its sha256. An equal table makes an equal file."""
+    """Write the table as JSON, a line for each key; return its sha256. An equal table makes an equal file."""
     facts = asdict(table) | {"format": FORMAT, "feature_code": KINDS[table.kind][1]}
     facts["trees"] = {name: list(numbers) for name, numbers in table.trees.items()}
     digest = _digest(facts)
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(facts | {"sha256": digest}, indent=1, sort_keys=True) + "\n")
+    path.write_text(_written(facts | {"sha256": digest}))
     return digest
 
 
@@ -102,6 +103,13 @@ def read_table(path: str | Path, kind: str | None = None) -> DetectorTable:
     if kind is not None and table.kind != kind:
         raise TableError(f"{path}: a {table.kind} detector, where one for {kind} is wanted")
     return table
+
+
+def shipped_table(kind: str) -> DetectorTable:
+    """The detector of a kind that comes with the house, trained in the crowd: `wavetank detectors`."""
+    if kind not in SHIPPED:
+        raise TableError(f"a detector of {kind!r} is not one of {', '.join(SHIPPED)}")
+    return read_table(SHIPPED[kind], kind)
 
 
 def _check(facts: Any) -> None:
@@ -140,6 +148,11 @@ def _table_of(facts: Mapping[str, Any]) -> DetectorTable:
         raise
     except (TypeError, ValueError) as error:
         raise TableError(f"a value has the wrong form: {error}") from error
+
+
+def _written(facts: Mapping[str, Any]) -> str:
+    lines = [f"{json.dumps(key)}: {json.dumps(facts[key], sort_keys=True)}" for key in sorted(facts)]
+    return "{\n" + ",\n".join(lines) + "\n}\n"
 
 
 def _digest(facts: Mapping[str, Any]) -> str:

@@ -20,7 +20,7 @@ from .pump_features import Rows
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
-FEATURE_CODE = 1  # raise it whenever a feature's number changes
+FEATURE_CODE = 2  # raise it whenever a feature's number changes
 MEMORY_CHUNKS = 12  # time constant of all sums: five minutes of 25-second chunks
 ROOM = 64  # owners and orders at first; both grow
 BLOCK = 4096  # events between two looks at whether the tables still have room
@@ -36,8 +36,9 @@ SPOOF_FEATURES = {  # name: what it says, and +1 where more of it can only make 
     "opposite": ("traded against the side it shows: minus the product of both imbalances", 1),
     "opposite_fills": ("lots traded against the side it shows, over lots shown", 0),
     "activity": ("cancels within memory, log(1 + x)", 0),
+    "watched": ("chunks since the owner was first seen, at most the memory, log(1 + x): before, sums say little", 0),
 }
-SIZE, WEIGHT, LAYERS, DISTANCE, LIFE, CANCELS_SHARE, ONE_SIDED, OPPOSITE, OPPOSITE_FILLS, ACTIVITY = range(10)
+SIZE, WEIGHT, LAYERS, DISTANCE, LIFE, CANCELS_SHARE, ONE_SIDED, OPPOSITE, OPPOSITE_FILLS, ACTIVITY, WATCHED = range(11)
 
 (
     SEEN_AT,
@@ -57,8 +58,9 @@ SIZE, WEIGHT, LAYERS, DISTANCE, LIFE, CANCELS_SHARE, ONE_SIDED, OPPOSITE, OPPOSI
     LIVE_SELL,
     LIVE_BUY_LOTS,
     LIVE_SELL_LOTS,
-) = range(17)
-OWNER_COLUMNS = 17
+    FIRST_AT,
+) = range(18)
+OWNER_COLUMNS = 18
 
 
 class Watched(NamedTuple):
@@ -132,6 +134,8 @@ def _take(state: Watched, event: Ints, seat: int, memory_ms: float, chunk_ms: fl
     """Take one event into its owner's sums; whether it is a cancel whose row now stands in `rows`."""
     at_ms, kind, order_id, side, lots = event[0], event[1], event[3], event[4], event[6]
     mine = state.owners[seat]
+    if mine[FIRST_AT] == 0.0:
+        mine[FIRST_AT] = float(at_ms)
     _fade(mine, float(at_ms), memory_ms)
     if kind == TAKEN:
         mine[TRADED_BUY if side > 0 else TRADED_SELL] += float(lots)
@@ -155,7 +159,7 @@ def _take(state: Watched, event: Ints, seat: int, memory_ms: float, chunk_ms: fl
         mine[CANCELS] += 1.0
     _leave(state, at, gone, mine)
     if kind == CANCELLED:
-        _tell(mine, rows[count])
+        _tell(mine, float(at_ms), chunk_ms, rows[count])
     return bool(kind == CANCELLED)
 
 
@@ -202,7 +206,7 @@ def _fade(mine: Floats, at_ms: float, memory_ms: float) -> None:
 
 
 @kernel
-def _tell(mine: Floats, out: Floats) -> None:
+def _tell(mine: Floats, at_ms: float, chunk_ms: float, out: Floats) -> None:
     shown = mine[SHOWN_BUY] + mine[SHOWN_SELL]
     traded = mine[TRADED_BUY] + mine[TRADED_SELL]
     gone = mine[GONE_CANCELLED] + mine[GONE_FILLED]
@@ -218,6 +222,7 @@ def _tell(mine: Floats, out: Floats) -> None:
     out[OPPOSITE] = -leaning * _share(mine[TRADED_BUY] - mine[TRADED_SELL], traded)
     out[OPPOSITE_FILLS] = _share(against, shown)
     out[ACTIVITY] = math.log1p(mine[CANCELS])
+    out[WATCHED] = math.log1p(min(float(MEMORY_CHUNKS), (at_ms - mine[FIRST_AT]) / chunk_ms))
 
 
 @kernel

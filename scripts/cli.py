@@ -36,6 +36,7 @@ VERBS = {
     "journal": "verify a journal's hash chain",
     "crowd": "watch the crowd's market in a browser, and begin storms in it",
     "realism": "judge how real the crowd is: facts, gates, book and impact, beside null models",
+    "detectors": "train and judge detectors of pumps and spoofing in the crowd",
     "storm": "raise one storm beside its calm twin: bars, tape, measures, picture",
     "memory": "ask the past: what followed the most similar moments known by then",
     "doctor": "say what this installation is, and what is wrong with it",

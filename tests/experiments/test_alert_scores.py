@@ -5,6 +5,7 @@ import pytest
 from sklearn.metrics import roc_auc_score
 
 from wavetank.experiments.alert_scores import (
+    EventScore,
     ScoredTape,
     Span,
     alerts_of,
@@ -70,3 +71,9 @@ def test_many_thresholds_are_thinned_without_losing_the_highest() -> None:
     points = curve([tape], 10)
     assert len(points) <= 400
     assert points[0].threshold == tape.score.max()
+
+
+def test_where_more_false_alerts_are_to_come_a_higher_threshold_is_chosen() -> None:
+    lenient, strict = EventScore(0.4, 10, 0, 2, 10, ()), EventScore(0.8, 8, 2, 0, 8, ())
+    assert best_threshold([lenient, strict]) is lenient  # 20 / 22 against 16 / 18
+    assert best_threshold([lenient, strict], false_weight=5.0) is strict  # 20 / 30 against 16 / 18

@@ -95,6 +95,16 @@ def test_a_spoofer_parts_from_a_maker_in_every_feature_that_has_a_direction() ->
             assert direction * last[k] > direction * usual[k], name
 
 
+def test_an_owner_is_watched_from_its_first_event_on_and_no_longer_than_the_memory() -> None:
+    book = Quotes()
+    orders = [book.rest(at, 5, 1, 0, 10) for at in (0, 40_000, 70_000)]
+    for at, order in zip((50_000, 75_000, 10_000_000), orders, strict=True):
+        book.cancel(at, 5, order, 1, 10)
+    rows, _ = event_rows(book.events(), PACE)
+    expected = [50_000 / PACE.chunk_ms, 75_000 / PACE.chunk_ms, MEMORY_CHUNKS]
+    assert rows.values[:, NAMES.index("watched")] == pytest.approx([math.log1p(x) for x in expected])
+
+
 def test_another_future_leaves_every_past_row_as_it_was() -> None:
     rng, book = np.random.default_rng(2), Quotes()
     maker_at_work(book, rng, 1, 600)
