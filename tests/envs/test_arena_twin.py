@@ -41,7 +41,7 @@ def test_without_orders_there_is_no_impact() -> None:
 def test_buying_lifts_the_price_over_its_twin() -> None:
     env = ArenaEnv("normal", twin=True, size=20.0, **SETUP)
     moved = []
-    for seed in range(16):
+    for seed in range(48):
         env.reset(seed=seed)
         env.step(BUY)
         moved.append(env.step(BUY)[4]["impact_bps"])

@@ -28,7 +28,7 @@ def test_a_pair_shares_its_past_and_its_profile_and_parts_with_the_storm(scenari
 
 
 def test_a_calm_twin_without_a_profile_is_the_normal_market() -> None:
-    calm, normal = CrowdMarket("flash_crash", 5, calm=True), CrowdMarket("normal", 5)
+    calm, normal = CrowdMarket("crash", 5, calm=True), CrowdMarket("normal", 5)
     assert calm.storm is None
     assert calm.storms == ()
     assert calm.run(30).tape_digest() == normal.run(30).tape_digest()
