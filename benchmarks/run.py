@@ -14,6 +14,8 @@ PROGRAMS = (
     "batch_env.py",
     "growth.py",
     "portfolio_env.py",
+    "book.py",
+    "crowd.py",
     "arena.py",
     "features.py",
     "backtest.py",
