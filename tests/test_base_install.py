@@ -52,6 +52,8 @@ for room in (wavetank.execution, wavetank.market):
         importlib.import_module(module.name)
         names.append(module.name)
 import wavetank.agents.frozen, wavetank.envs.desk, wavetank.memory.edge, wavetank.scripts.cli
+from wavetank.market.detector_table import SHIPPED, shipped_table
+assert all(shipped_table(kind).threshold for kind in SHIPPED)  # the wheel brings the files
 print(len(names), wavetank.__file__)
 """
 
