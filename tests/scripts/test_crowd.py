@@ -97,7 +97,7 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 def test_a_storm_is_begun_by_a_click_and_the_market_falls_before_the_watchers_eyes(
     address: str, tmp_path: Path
 ) -> None:
-    calm = CrowdMarket("normal", 7).run(FIRST_LOOK + 12).bars().close
+    calm = CrowdMarket("normal", 7).run(FIRST_LOOK + 30).bars().close
     with Browser(tmp_path) as page:
         page.open(address)
         wait_for(lambda: page.run("document.querySelectorAll('.crowd-picture svg').length") == 6, "six", COMPILING_S)
@@ -108,12 +108,12 @@ def test_a_storm_is_begun_by_a_click_and_the_market_falls_before_the_watchers_ey
         assert {"line market", "line value", "line spread", "line bids", "line asks", "line noise"} <= set(before)
         assert all(_is_in_sight(page, name) for name in ("crowd-market", "crowd-depth", "crowd-holdings"))
 
-        page.click("document.querySelector('.storm-flash_crash')")
-        page.wait("document.querySelector('.crowd-told').textContent.includes('Flash crash begins with bar 60')")
+        page.click("document.querySelector('.storm-crash')")
+        page.wait("document.querySelector('.crowd-told').textContent.includes('Crash begins with bar 60')")
         assert _drawn(page) == before  # the past is as it was
-        assert _facts(page)["weather"].startswith("flash crash until bar")
+        assert _facts(page)["weather"].startswith("crash until bar")
 
-        for bar in range(FIRST_LOOK + 1, FIRST_LOOK + 13):
+        for bar in range(FIRST_LOOK + 1, FIRST_LOOK + 31):
             page.click(STEP)
             page.wait(f"document.querySelector('.crowd-facts').textContent.includes('finished bars{bar}')")
         after = _drawn(page)
@@ -123,7 +123,7 @@ def test_a_storm_is_begun_by_a_click_and_the_market_falls_before_the_watchers_ey
         assert page.run("document.querySelectorAll('.crowd-market svg.narrow rect.storm').length") == 4  # a panel each
 
         page.click(PLAY)
-        page.wait(f"Number(document.body.innerText.match(/Step: (\\d+)/)[1]) >= {60 * (FIRST_LOOK + 20)}")
+        page.wait(f"Number(document.body.innerText.match(/Step: (\\d+)/)[1]) >= {60 * (FIRST_LOOK + 38)}")
         page.click(PLAY)
         assert page.errors == []
 
