@@ -1,7 +1,7 @@
 """The table that justifies the crowd: policies trained on recorded bars and storms against such of recorded bars alone.
 
     python benchmarks/crowd_worth.py --out outputs/crowd_worth                  # 5 seeds: ten minutes on one core
-    python benchmarks/crowd_worth.py --out /tmp/short --seeds 2 --steps 8192 --markets 3     # does everything join?
+    python benchmarks/crowd_worth.py --out outputs/short --seeds 2 --steps 8192 --markets 3  # does everything join?
 
 Trains what `--out` does not hold yet, judges everything anew, and writes worth.json and worth.md there. A run that was
 trained in another crowd, in other storms or over other bars is refused. Nothing is timed and nothing is judged here.

@@ -6,6 +6,7 @@ Alerts while the group still gathers are false ones. Knows no detector.
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from itertools import product
 
 import numpy as np
 
@@ -77,13 +78,9 @@ def look_alikes(
     seed: int, stage: int, families: Sequence[str], groups: Sequence[int], a_group: int, told: Told = lambda _: None
 ) -> Iterator[LabelledTape]:
     """What is no pump: `a_group` markets of each of these families and groups of parameters."""
-    draws = numbered(seed, stage)
-    for family in families:
-        for group in groups:
-            for _ in range(a_group):
-                market_seed, rng = next(draws)
-                told(family)
-                yield tape_of(look_alike(market_seed, rng, family, group))
+    for market_seed, rng, family, group in _places(seed, stage, families, groups, a_group):
+        told(family)
+        yield tape_of(look_alike(market_seed, rng, family, group))
 
 
 def orders_of(play: Play) -> LabelledOrders:
@@ -99,13 +96,18 @@ def order_tapes(
     seed: int, stage: int, families: Sequence[str], groups: Sequence[int], a_group: int, told: Told = lambda _: None
 ) -> Iterator[LabelledOrders]:
     """Order events with spoofers and without: `a_group` markets of each of these families and groups of parameters."""
-    draws = numbered(seed, stage)
-    for family in families:
-        for group in groups:
-            for _ in range(a_group):
-                market_seed, rng = next(draws)
-                told(family)
-                yield orders_of((honest_play if family in HONEST else spoof_play)(market_seed, rng, family, group))
+    for market_seed, rng, family, group in _places(seed, stage, families, groups, a_group):
+        told(family)
+        yield orders_of((honest_play if family in HONEST else spoof_play)(market_seed, rng, family, group))
+
+
+def _places(
+    seed: int, stage: int, families: Sequence[str], groups: Sequence[int], a_group: int
+) -> Iterator[tuple[int, np.random.Generator, str, int]]:
+    """Seed, generator, family and group of each market of a stage, family by family."""
+    places = product(families, groups, range(a_group))
+    for (market_seed, rng), (family, group, _) in zip(numbered(seed, stage), places, strict=False):
+        yield market_seed, rng, family, group
 
 
 def rise_of(tape: LabelledTape) -> float:

@@ -36,7 +36,7 @@ def main(composed: DictConfig) -> None:
     print(f"impact    {judged.evidence.get('impact', 'not asked: the market is not healthy')}")
     print(f"crowd     {path}")
     if not judged.sound:
-        print("no crowd met every gate and the impact law: this is the nearest")
+        print("no crowd met every gate and the impact law with room to spare: this is the nearest")
         raise SystemExit(NOT_SOUND)
 
 

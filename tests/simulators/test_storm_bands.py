@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 
 from wavetank.simulators.acceptance import FEWEST_PAIRS
+from wavetank.simulators.crowd import CrowdMarket
 from wavetank.simulators.scenarios import load_scenario, scenario_names
 from wavetank.simulators.storm_pairs import Pairs, judge
 from wavetank.simulators.storms import ROLES, Role, Scenario
-from wavetank.simulators.world import Knob, Part
+from wavetank.simulators.world import FRESH_ROW, Knob, Part
 
 PROVEN = (
     "crash",
@@ -85,3 +86,16 @@ def test_a_pump_needs_its_group_and_its_followers_carry_it_further() -> None:
         for part in (None, Part.FOLLOWERS, Part.PUMPERS)
     )
     assert np.median(leaderless) < 0.02 < 0.05 < np.median(alone) < np.median(whole)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("role", ROLES)
+def test_an_outage_keeps_every_order_that_arrives_in_it(role: Role) -> None:
+    market = CrowdMarket("outage", 0, role=role)
+    for seed in range(12):
+        storm = market.reset(seed).storm
+        assert storm is not None
+        before = int(market.run(storm.onset).world.clock[FRESH_ROW])
+        market.run(storm.duration)
+        assert int(market.world.clock[FRESH_ROW]) > before  # who waits for the venue is kept meanwhile …
+        assert sum(agent.lost for agent in market.agents) == 0  # … and there is room for all of them
