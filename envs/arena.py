@@ -50,7 +50,7 @@ class ArenaEnv(gymnasium.Env[NDArray[np.float32], Any]):
     ) -> None:
         setup = self.setup = setup_of(keywords)
         self.interval_ms = setup.interval_ms
-        self._lottery = Lottery(scenario, setup.pool)
+        self._lottery = Lottery(scenario, setup.pool, setup.interval)
         self.market = self._new_market(role, setup.tape)
         self.owner = self.market.add_trader(TRADER)
         self._twin = Twin(self._new_market(role, tape=False)) if twin else None

@@ -64,7 +64,7 @@ class Arenas:
             raise ValueError(f"num_envs {count} must be 1 or more")
         self.setup, self.role, self.count, self._same_step = setup, role, count, same_step
         self.crowd = population(setup.interval)
-        self.lottery = Lottery(scenarios, setup.pool)
+        self.lottery = Lottery(scenarios, setup.pool, setup.interval)
         self.reward = Reward.of(setup.rewards)
         self.terms = setup.terms(self.crowd.instrument)
         self.worlds = Worlds(self.crowd, count, setup.warm_up + setup.episode_bars + 1)

@@ -37,14 +37,14 @@ class Curriculum(Lottery):
     `done` are the steps that training had done when it last said so.
     """
 
-    def __init__(self, stages: Sequence[Stage], steps: int, pool: int) -> None:
+    def __init__(self, stages: Sequence[Stage], steps: int, pool: int, interval: str = "1m") -> None:
         ends = [stage.until for stage in stages]
         if not ends or ends != sorted(set(ends)) or ends[-1] != 1.0:
             raise ValueError(f"stages until {ends}: they must rise, and the last one must hold until 1")
         if steps < 1:
             raise ValueError(f"a training of {steps} steps has no stages")
         self.stages, self._steps, self.done = tuple(stages), steps, 0
-        self._lotteries = [Lottery(stage.scenario, pool) for stage in stages]
+        self._lotteries = [Lottery(stage.scenario, pool, interval) for stage in stages]
         every: dict[str, Scenario] = {one.name: one for lottery in self._lotteries for one in lottery.scenarios}
         super().__init__(list(every.values()), pool)
 

@@ -50,7 +50,7 @@ class MixtureEnv(VectorEnv[NDArray[np.float32], NDArray[Any], NDArray[Any]]):
         same_step = mode == AutoresetMode.SAME_STEP
         self.setup, self.arena = EnvSetup(**history), setup_of(arena)
         _check_alike(bars, self.setup, self.arena)
-        self.curriculum = Curriculum(stages, steps, self.arena.pool)
+        self.curriculum = Curriculum(stages, steps, self.arena.pool, self.arena.interval)
         storms = Storms(self.curriculum, self.arena, role, num_envs)
         recorded = self.setup.episodes(bars, num_envs, same_step)
         self.mixed = Mixed(recorded, storms, self.curriculum, same_step=same_step)

@@ -92,7 +92,7 @@ class WatchedMarket:
         self.seed, self.role, self.interval, self.pace = seed, role, interval, pace
         self._lock = threading.RLock()
         self._begun = 0
-        self._scenario = load_scenario(scenario)
+        self._scenario = load_scenario(scenario, interval)
         self._market = CrowdMarket(self._scenario, seed, interval=interval, role=role, onset=onset or None)
         self._storms = self._market.storms
         self._named = f"{self._scenario.name.replace('_', ' ')}, seed {seed}"
@@ -113,7 +113,7 @@ class WatchedMarket:
     def begin(self, name: str) -> None:
         """Draw a storm of a scenario and begin it with the next bar; `Look.told` says what that made of the market."""
         with self._lock:
-            self._begin(load_scenario(name))
+            self._begin(load_scenario(name, self.interval))
 
     def look(self) -> Look:
         """What the market shows now."""

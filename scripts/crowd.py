@@ -25,7 +25,7 @@ def main() -> int:
     from ..experiments.crowd_page import Opening, serve  # heavy: solara, mesa
     from ..simulators.scenarios import load_scenario
 
-    load_scenario(options.scenario)
+    load_scenario(options.scenario, options.interval)
     if options.seed < 0:
         raise ValueError(f"--seed {options.seed} is negative")
     _check_free(options.host, options.port)

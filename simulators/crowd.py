@@ -76,7 +76,8 @@ class CrowdMarket(Board, mesa.Model):  # type: ignore[misc]  # mesa ships no typ
         self.crowd = population(interval) if crowd is None else crowd
         if instrument is not None:
             self.crowd = replace(self.crowd, instrument=instrument)
-        self.scenario = scenario if isinstance(scenario, Scenario) else load_scenario(scenario)
+        bars_of = self.crowd.unit.interval
+        self.scenario = scenario if isinstance(scenario, Scenario) else load_scenario(scenario, bars_of)
         self.role, self.onset, self.is_calm = role, onset, calm
         self.given_storms = (storm,) if isinstance(storm, Storm) else storm or ()
         for given in self.given_storms:

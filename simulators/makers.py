@@ -16,7 +16,7 @@ from .matching import BUY, POST_SLIDE, SELL
 from .placing import LANE_ARRIVAL, factor_of, on_grid
 from .population import Makers
 from .posting import NO_LIFE, draw_priority, post, post_cancel
-from .world import DISTANCE, FIRST_OWNER, FLOW, HALT, INVENTORY, LOT, MARK, MID, SIZE, STEP, VENUE, World
+from .world import DISTANCE, FIRST_OWNER, FLOW, HALT, INVENTORY, LEAN, LOT, MARK, MID, SIZE, STEP, VENUE, World
 
 
 @inlined_kernel
@@ -55,7 +55,7 @@ def _quote(world: World, who: int, rules: Makers, maker: int, priority: int) -> 
     lean = min(1.0, max(-1.0, held / limit))
     half = rules.half_spread * (0.5 + factor) * float(knobs[who, DISTANCE])
     flow = min(1.0, max(-1.0, float(mood[FLOW]) / max(1e-12, rules.flow_usual)))
-    centre = float(mood[MID]) + (flow * rules.flow_lean - lean * rules.skew) * half
+    centre = float(mood[MID]) + (flow * rules.flow_lean * float(knobs[who, LEAN]) - lean * rules.skew) * half
     size = rules.size * float(knobs[who, SIZE]) * math.exp(-rules.shrink * max(0.0, math.log(max(1e-12, factor))))
     place = maker * 2 * rules.quote_levels
     for up in range(2):

@@ -1,16 +1,18 @@
 """Scenarios as files: `conf/scenario/*.yaml`, or one's own, read, checked and told apart in one sentence.
 
 Two forms: `ranges` and `changes`, or `compose`, a list of other scenarios. Both may have a `profile`, which holds from
-before the first bar on, and a `band`, which says what the storm must show. Knows no market.
+before the first bar on, and a `band`, which says what the storm must show. Keys under `1h` stand in the place of those
+above where a bar is an hour. Knows no market.
 """
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import yaml
 
-from .acceptance import Band, parse_band
+from .acceptance import parse_band
 from .storms import FIRST_BAR, HEEDED, LAST_BAR, ROLES, SIGNED, Change, Ranges, Role, Scenario, Setting, Storm
 from .world import FIRST_ADDITIVE, SCHEDULE_ROOM, Knob, Part
 
@@ -20,6 +22,7 @@ KNOB_NAMES = {knob.name.lower(): knob for knob in Knob}
 DIRECTIONS = {"down": -1, "up": 1}
 STANDING = (*tuple(Knob)[:FIRST_ADDITIVE], Knob.ALARM)  # what a profile can turn: the others are events
 SPANNED = ("onset", "severity", "duration")
+BASE, APART = "1m", ("1h",)  # what a bar is in a scenario's own keys, and where keys of its own may replace them
 
 
 def scenario_names() -> list[str]:
@@ -27,27 +30,45 @@ def scenario_names() -> list[str]:
     return sorted(path.stem for path in SCENARIOS.glob("*.yaml"))
 
 
-def load_scenario(name: str | Path) -> Scenario:
-    """Read a scenario by name from `conf/scenario`, or from the path of a YAML file of one's own."""
+def load_scenario(name: str | Path, interval: str = BASE) -> Scenario:
+    """Read a scenario by name from `conf/scenario`, or from the path of a YAML file of one's own, for such bars."""
     path = _path_of(name)
     try:
         data = yaml.safe_load(path.read_text(encoding="utf-8"))
     except yaml.YAMLError as error:
         raise ValueError(f"scenario {path.name} is not YAML: {' '.join(str(error).split())}") from error
-    return parse_scenario(data, path.stem)
+    return parse_scenario(data, path.stem, interval)
 
 
-def parse_scenario(data: Any, name: str) -> Scenario:
+def parse_scenario(data: Any, name: str, interval: str = BASE) -> Scenario:
     """Build a scenario from parsed YAML; an unknown or missing key is a ValueError that names it."""
-    place = f"scenario {name}"
+    own = {each: data[each] for each in APART if each in data} if isinstance(data, dict) else {}
+    common = {key: value for key, value in data.items() if key not in own} if own else data
+    read = {BASE: _parsed(common, name, f"scenario {name}", BASE)}
+    for each in APART:  # what is wrong in the other keys is told as well
+        place = f"scenario {name} at {each}"
+        read[each] = _parsed(_merged(common, own[each], place), name, place, each) if each in own else read[BASE]
+    if interval not in read:
+        raise ValueError(f"scenario {name}: the crowd has no bars of {interval!r}, it has {', '.join(read)}")
+    return read[interval]
+
+
+def _merged(common: Any, own: Any, place: str) -> Any:
+    if not isinstance(own, dict) or not own:
+        raise ValueError(f"{place} is {own!r}, it must be a mapping of the keys that it replaces")
+    return {**common, **own}
+
+
+def _parsed(data: Any, name: str, place: str, interval: str) -> Scenario:
     composed = isinstance(data, dict) and "compose" in data
     _keys(data, {"compose"} if composed else {"recovery", "ranges", "changes"}, place, {"profile", "band"})
     profile = tuple(_setting(item, f"{place}, profile {i}") for i, item in enumerate(_listed(data, "profile", place)))
     band = parse_band(data["band"], f"{place}, band") if "band" in data else None
-    scenario = _composed(data, name, profile, band) if composed else _plain(data, name, profile, band)
+    built = _composed(data, name, place, interval) if composed else _plain(data, name, place)
+    scenario = replace(built, profile=profile, band=band)
     if scenario.rows() > SCHEDULE_ROOM:
         raise ValueError(f"{place} has {scenario.rows()} changes and settings, at most {SCHEDULE_ROOM}")
-    _check_band(scenario)
+    _check_band(scenario, place)
     return scenario
 
 
@@ -58,60 +79,60 @@ def _path_of(name: str | Path) -> Path:
     return path
 
 
-def _plain(data: Any, name: str, profile: tuple[Setting, ...], band: Band | None) -> Scenario:
-    place, recovery = f"scenario {name}", data["recovery"]
+def _plain(data: Any, name: str, place: str) -> Scenario:
+    recovery = data["recovery"]
     if not (isinstance(recovery, int) and not isinstance(recovery, bool) and recovery >= 0):
         raise ValueError(f"{place}: recovery is {recovery!r}, it must be a whole number of bars")
     changes = tuple(_change(item, f"{place}, change {i}") for i, item in enumerate(_listed(data, "changes", place)))
     if not changes:
-        return Scenario(name, recovery, None, (), profile, band)
+        return Scenario(name, recovery, None, ())
     _keys(data["ranges"], set(ROLES), f"{place}, ranges")
     ranges: dict[Role, Ranges] = {role: _ranges(data["ranges"][role], f"{place}, {role}") for role in ROLES}
-    scenario = Scenario(name, recovery, ranges, changes, profile, band)
-    _check_ranges(scenario, ranges)
+    scenario = Scenario(name, recovery, ranges, changes)
+    _check_ranges(scenario, ranges, place)
     return scenario
 
 
-def _composed(data: Any, name: str, profile: tuple[Setting, ...], band: Band | None) -> Scenario:
-    place, names = f"scenario {name}", data["compose"]
+def _composed(data: Any, name: str, place: str, interval: str) -> Scenario:
+    names = data["compose"]
     if not (isinstance(names, list) and len(names) >= 2 and all(isinstance(part, str) for part in names)):
         raise ValueError(f"{place}: compose is {names!r}, it must list two scenarios or more")
     if len(set(names)) < len(names):
         raise ValueError(f"{place}: compose names a scenario twice, each is drawn once")
-    parts = tuple(_part(part, place) for part in names)
-    return Scenario(name, max(part.recovery for part in parts), None, (), profile, band, parts)
+    parts = tuple(_part(part, place, interval) for part in names)
+    return Scenario(name, max(part.recovery for part in parts), None, (), parts=parts)
 
 
-def _part(name: str, place: str) -> Scenario:
+def _part(name: str, place: str, interval: str) -> Scenario:
     text = yaml.safe_load(_path_of(name).read_text(encoding="utf-8"))
     if isinstance(text, dict) and "compose" in text:
         raise ValueError(f"{place}: {name} is itself composed, compose takes plain scenarios")
-    part = load_scenario(name)
+    part = load_scenario(name, interval)
     if not part.changes:
         raise ValueError(f"{place}: {part.name} is calm, there is no storm in it to compose")
     return part
 
 
-def _check_ranges(scenario: Scenario, ranges: dict[Role, Ranges]) -> None:
+def _check_ranges(scenario: Scenario, ranges: dict[Role, Ranges], place: str) -> None:
     train, judge = ranges["train"], ranges["judge"]
     for name in SPANNED:
         mine, other = getattr(train, name), getattr(judge, name)
         if mine[0] <= other[1] and other[0] <= mine[1]:
-            raise ValueError(f"scenario {scenario.name}: train and judge ranges of {name} overlap")
+            raise ValueError(f"{place}: train and judge ranges of {name} overlap")
     if judge.severity[1] <= train.severity[1]:
-        raise ValueError(f"scenario {scenario.name}: judge severity does not reach beyond train")
+        raise ValueError(f"{place}: judge severity does not reach beyond train")
     for role, drawn in ranges.items():
         latest = Storm(scenario.name, role, drawn.onset[1], drawn.severity[1], drawn.duration[1], 1)
         if drawn.onset[0] < FIRST_BAR or scenario.end_bar(latest) >= LAST_BAR:
-            raise ValueError(f"scenario {scenario.name}: a {role} storm may leave bars {FIRST_BAR} … {LAST_BAR - 1}")
+            raise ValueError(f"{place}: a {role} storm may leave bars {FIRST_BAR} … {LAST_BAR - 1}")
 
 
-def _check_band(scenario: Scenario) -> None:
+def _check_band(scenario: Scenario, place: str) -> None:
     names = [part.name for part in scenario.parts]
     for line in scenario.band.lines if scenario.band else ():
         if line.storm is not None and line.storm not in names:
             said = f"it is composed of {', '.join(names)}" if names else "it is not composed"
-            raise ValueError(f"scenario {scenario.name}, band: there is no storm {line.storm!r} in it, {said}")
+            raise ValueError(f"{place}, band: there is no storm {line.storm!r} in it, {said}")
 
 
 def _ranges(data: Any, place: str) -> Ranges:

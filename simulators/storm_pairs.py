@@ -13,7 +13,6 @@ import numpy as np
 from .acceptance import Band, Line, Verdict, Without
 from .cast import seats_of
 from .crowd import CrowdMarket
-from .scenarios import load_scenario
 from .storm_measures import Floats
 from .storm_scenes import Record, Scene, measured
 from .storms import Role, Scenario, Storm
@@ -55,9 +54,9 @@ class Pairs:
     """Raises pairs of one scenario, seed after seed, in the same few markets."""
 
     def __init__(self, scenario: str | Scenario, *, role: Role = "train", **keywords: Any) -> None:
-        self.scenario = scenario if isinstance(scenario, Scenario) else load_scenario(scenario)
         keywords |= {"role": role, "quotes": True}
-        self._pair = tuple(CrowdMarket(self.scenario, 0, calm=calm, **keywords) for calm in (False, True))
+        self._pair = tuple(CrowdMarket(scenario, 0, calm=calm, **keywords) for calm in (False, True))
+        self.scenario = self._pair[0].scenario
         band = self.scenario.band
         self._controls = {
             control: tuple(

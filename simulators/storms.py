@@ -25,7 +25,7 @@ HEEDED: dict[Part, tuple[Knob, ...]] = {  # what each part acts upon; any other 
     Part.FUNDAMENTAL: (*_BUSY, Knob.DISTANCE, Knob.LIFE),
     Part.TREND: _WAITING,
     Part.CONTRARIAN: _WAITING,
-    Part.MAKERS: (Knob.SIZE, Knob.DISTANCE, Knob.INVENTORY, Knob.ALARM),
+    Part.MAKERS: (Knob.SIZE, Knob.DISTANCE, Knob.INVENTORY, Knob.LEAN, Knob.ALARM),
     Part.READERS: (*_BUSY, Knob.LIFE, Knob.PATIENCE),
     Part.LEVERAGED: (*_BUSY, Knob.BIAS),
     Part.EXECUTOR: (Knob.PARTICIPATION, Knob.SHOT),

@@ -35,10 +35,10 @@ class Part(IntEnum):
 
 
 class Knob(IntEnum):
-    """What a storm can change. The first six are factors on a cohort's own numbers (patience: on its share of limit
-    orders); the others are 0 in calm and add up. Of leveraged traders, size is a factor on the collateral that they
-    bring to a new position; of a pump group, on orders and budgets; of a spoofer, on its layers, and rate on how
-    often it shows.
+    """What a storm can change. The first seven are factors on a cohort's own numbers (patience: on its share of limit
+    orders; lean: on how far makers go with the flow of orders); the others are 0 in calm and add up. Of leveraged
+    traders, size is a factor on the collateral that they bring to a new position; of a pump group, on orders and
+    budgets; of a spoofer, on its layers, and rate on how often it shows.
     """
 
     RATE = 0
@@ -47,15 +47,16 @@ class Knob(IntEnum):
     LIFE = 3
     INVENTORY = 4
     PATIENCE = 5
-    PARTICIPATION = 6  # a signed share of all volume, traded at market
-    ALARM = 7  # the least factor of volatility and activity that a cohort acts at
-    BIAS = 8  # added to leveraged traders' share of longs; how surely a spoofer shows on the bids (+) or the asks (−)
-    SHOT = 9  # one market order of so many median bar volumes, signed
-    RUSH = 10  # how often a step a member of the pump group buys, or a follower looks whether to
-    DUMP = 11  # how often a step a member of the group sells, once the organiser, who sells every step, is out
-    DRIFT = 12  # of the log value, spread over the change's whole span
-    HALT = 13  # of the venue: 1 keeps the orders that arrive meanwhile, 2 drops them
-    SHOW = 14  # a spoofer at work: 1 plain, 2 evasive
+    LEAN = 6
+    PARTICIPATION = 7  # a signed share of all volume, traded at market
+    ALARM = 8  # the least factor of volatility and activity that a cohort acts at
+    BIAS = 9  # added to leveraged traders' share of longs; how surely a spoofer shows on the bids (+) or the asks (−)
+    SHOT = 10  # one market order of so many median bar volumes, signed
+    RUSH = 11  # how often a step a member of the pump group buys, or a follower looks whether to
+    DUMP = 12  # how often a step a member of the group sells, once the organiser, who sells every step, is out
+    DRIFT = 13  # of the log value, spread over the change's whole span
+    HALT = 14  # of the venue: 1 keeps the orders that arrive meanwhile, 2 drops them
+    SHOW = 15  # a spoofer at work: 1 plain, 2 evasive
 
 
 class Label(IntEnum):
@@ -74,8 +75,8 @@ class Label(IntEnum):
 COHORTS, PARTS = 11, 13
 NOISE, FUNDAMENTAL, TREND, CONTRARIAN, MAKERS, READERS = codes(0, 6)
 LEVERAGED, EXECUTOR, PUMPERS, FOLLOWERS, SPOOFER, VALUE, VENUE = codes(6, 13)
-RATE, SIZE, DISTANCE, LIFE, INVENTORY, PATIENCE = range(6)
-PARTICIPATION, ALARM, BIAS, SHOT, RUSH, DUMP, DRIFT, HALT, SHOW, KNOBS = range(6, 16)
+RATE, SIZE, DISTANCE, LIFE, INVENTORY, PATIENCE, LEAN = range(7)
+PARTICIPATION, ALARM, BIAS, SHOT, RUSH, DUMP, DRIFT, HALT, SHOW, KNOBS = range(7, 17)
 FIRST_ADDITIVE = PARTICIPATION
 
 # places in the clock

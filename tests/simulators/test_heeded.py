@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from wavetank.simulators.crowd import CrowdMarket
-from wavetank.simulators.population import Chartist, Followers, Population
+from wavetank.simulators.population import Chartist, Followers, Makers, Population
 from wavetank.simulators.scenarios import load_scenario
 from wavetank.simulators.storms import HEEDED, Change, Ranges
 from wavetank.simulators.world import FIRST_ADDITIVE, Knob, Part
@@ -23,7 +23,7 @@ BUSY = (  # a storm in which everybody has something to do
 )
 BARS, ONSET = 16, 2
 TURNED = {Knob.ALARM: 9.0, Knob.BIAS: 0.9, Knob.SHOT: 3.0, Knob.DRIFT: -0.1, Knob.SHOW: 1.0}  # others: a half or so
-CROWD = Population(trend=Chartist(limit_share=0.5), followers=Followers(threshold=1e-4))
+CROWD = Population(trend=Chartist(limit_share=0.5), makers=Makers(flow_lean=1.0), followers=Followers(threshold=1e-4))
 
 
 @pytest.fixture(scope="module")
