@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import yaml
 
+from wavetank.simulators.crowd import CrowdMarket
 from wavetank.simulators.scenarios import SCENARIOS, load_scenario, parse_scenario, scenario_names
 from wavetank.simulators.storms import HEEDED, ROLES, Role, Storm
 from wavetank.simulators.world import SCHEDULE_ROOM, Knob, Part
@@ -31,9 +32,10 @@ def data() -> dict[str, Any]:
     }
 
 
+@pytest.mark.parametrize("interval", ["1m", "1h"])
 @pytest.mark.parametrize("name", scenario_names())
-def test_every_scenario_of_the_house_loads_and_its_storms_stay_within_their_bars(name: str) -> None:
-    scenario = load_scenario(name)
+def test_every_scenario_of_the_house_loads_and_its_storms_stay_within_their_bars(name: str, interval: str) -> None:
+    scenario = load_scenario(name, interval)
     for seed in range(200):
         for role in ROLES:
             storms = scenario.draw_all(np.random.SeedSequence(seed), role)
@@ -159,7 +161,7 @@ def test_two_parts_do_not_draw_from_one_stream() -> None:
         (("changes", 0, "when"), 3, "change 0 has unknown key 'when'"),
         (("changes", 0, "cohort"), "whales", "no cohort 'whales'"),
         (("changes", 1, "knob"), "volume", "no knob 'volume'"),
-        (("changes", 1, "knob"), "rate", "makers does not heed rate, it heeds size, distance, inventory, alarm"),
+        (("changes", 1, "knob"), "rate", "makers does not heed rate, it heeds size, distance, inventory, lean, alarm"),
         (("changes", 1, "value"), "huge", "value 'huge' is no number"),
         (("changes", 1, "value"), -0.5, "value -0.5 is no number of 0 or more"),
         (("changes", 1, "times"), 2.0, "times stands beside value: severity, not beside 0.1"),
@@ -236,6 +238,50 @@ def test_a_missing_key_and_an_unknown_scenario_are_named(data: dict[str, Any], t
     (tmp_path / "bad.yaml").write_text("label: [", encoding="utf-8")
     with pytest.raises(ValueError, match=r"bad\.yaml is not YAML"):
         load_scenario(tmp_path / "bad.yaml")
+
+
+def test_where_a_bar_is_an_hour_a_storm_has_the_keys_that_it_says_are_its_own_there(
+    data: dict[str, Any], tmp_path: Path
+) -> None:
+    slower = {**data["ranges"], "train": {**data["ranges"]["train"], "severity": [0.05, 0.06]}}
+    data["1h"] = {"ranges": slower, "recovery": 50}
+    (tmp_path / "mine.yaml").write_text(yaml.safe_dump(data), encoding="utf-8")
+    minute, hour = (load_scenario(tmp_path / "mine.yaml", interval) for interval in ("1m", "1h"))
+    assert (minute.name, minute.recovery, hour.name, hour.recovery) == ("mine", 100, "mine", 50)
+    assert minute.ranges is not None
+    assert hour.ranges is not None
+    assert (minute.ranges["train"].severity, hour.ranges["train"].severity) == ((0.1, 0.2), (0.05, 0.06))
+    assert hour.ranges["judge"] == minute.ranges["judge"]
+    assert hour.changes == minute.changes
+    market = CrowdMarket(tmp_path / "mine.yaml", 0, interval="1h")
+    assert (market.scenario, CrowdMarket(tmp_path / "mine.yaml", 0).scenario) == (hour, minute)
+
+
+def test_a_composition_takes_its_parts_at_its_own_interval() -> None:
+    whole = parse_scenario({"compose": ["crash", "spoofing"]}, "both", "1h")
+    assert whole.parts == (load_scenario("crash", "1h"), load_scenario("spoofing", "1h"))
+
+
+@pytest.mark.parametrize(
+    ("own", "message"),
+    [
+        ({}, "scenario test at 1h is {}, it must be a mapping of the keys that it replaces"),
+        (7, "scenario test at 1h is 7, it must be a mapping"),
+        ({"colour": "red"}, "scenario test at 1h has unknown key 'colour'"),
+        ({"recovery": 520}, "scenario test at 1h: a train storm may leave bars 60 … 599"),
+    ],
+)
+def test_what_is_wrong_in_the_keys_of_an_hour_is_told_whatever_a_bar_is(
+    data: dict[str, Any], own: Any, message: str
+) -> None:
+    data["1h"] = own
+    with pytest.raises(ValueError, match=message):
+        parse_scenario(data, "test")
+
+
+def test_a_scenario_for_bars_that_the_crowd_has_not_is_refused(data: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match="the crowd has no bars of '4h', it has 1m, 1h"):
+        parse_scenario(data, "test", "4h")
 
 
 def test_a_scenario_of_ones_own_is_read_from_its_path(data: dict[str, Any], tmp_path: Path) -> None:
