@@ -32,8 +32,7 @@ SCENARIOS = ("normal", "flash_crash")
 FLAT_EXPOSURE = 0.05  # of the allowed exposure: less than this counts as out of the market
 FIGURES = ("total_return", "max_drawdown")  # of which each baseline is compared; better is more, or shallower
 STORM_BARS = 540  # from bar 60 on: every storm, recovery included, is over before bar 600
-# The crowd trades other bars too, but a storm that nobody has held to its band there must not open a gate.
-JUDGED = ("1m",)
+JUDGED = ("1m", "1h")  # bars at which every storm is held to its band; what no one has held to one opens no gate
 
 
 class Weather(NamedTuple):

@@ -130,7 +130,7 @@ def test_too_few_pairs_and_unknown_policies_are_refused() -> None:
 
 
 @pytest.mark.parametrize(
-    "where, reason", [(terrain("1h"), "lives at 1h"), (terrain(observation="spine_memory"), "looks into a past")]
+    "where, reason", [(terrain("4h"), "lives at 4h"), (terrain(observation="spine_memory"), "looks into a past")]
 )
 def test_the_arena_says_which_storms_it_has_not(where: Terrain, reason: str) -> None:
     with pytest.raises(StormAbsent, match=reason):
@@ -138,13 +138,14 @@ def test_the_arena_says_which_storms_it_has_not(where: Terrain, reason: str) -> 
 
 
 @pytest.mark.slow
-def test_arena_storms_are_paired_begin_when_they_say_and_repeat() -> None:
-    episode = ArenaStorms(terrain(), bars=340)
+@pytest.mark.parametrize(("interval", "bar_ms"), [("1m", MINUTE), ("1h", 60 * MINUTE)])
+def test_arena_storms_are_paired_begin_when_they_say_and_repeat(interval: str, bar_ms: int) -> None:
+    episode = ArenaStorms(terrain(interval), bars=340)
     flat, again, hold = (episode(make_rule(n), "flash_crash", 11, n) for n in ("flat", "flat", "hold"))
     assert np.array_equal(flat.track.close, again.track.close)
     assert flat.weather == hold.weather
     assert flat.weather is not None
-    bar = (flat.weather.onset - int(flat.track.closed_at[0])) // MINUTE + 60  # the track begins at the close of bar 59
-    assert 181 <= bar <= 330  # the judge range of conf/scenario/flash_crash.yaml
+    bar = (flat.weather.onset - int(flat.track.closed_at[0])) // bar_ms + 60  # the track begins at the close of bar 59
+    assert 181 <= bar <= 330  # the judge range of conf/scenario/flash_crash.yaml, at both
     assert float(hold.track.fees[-1]) > 0.0 == float(flat.track.fees[-1])
     assert not hold.liquidated

@@ -34,10 +34,11 @@ def test_every_storm_of_the_house_is_proven() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("interval", ["1m", "1h"])
 @pytest.mark.parametrize("role", ROLES)
 @pytest.mark.parametrize("name", PROVEN)
-def test_a_storm_shows_what_its_band_asks_for_and_its_calm_twin_does_not(name: str, role: Role) -> None:
-    pairs = Pairs(name, role=role)
+def test_a_storm_shows_what_its_band_asks_for_and_its_calm_twin_does_not(name: str, role: Role, interval: str) -> None:
+    pairs = Pairs(name, role=role, interval=interval)
     assert pairs.scenario.band is not None
     verdict = judge(pairs, pairs.scenario.band)
     assert len(verdict.storms) >= FEWEST_PAIRS
