@@ -101,7 +101,7 @@ def _StormButtons(model: WatchedMarket, turn: int) -> None:
         solara.HTML(unsafe_innerHTML=facts_line(look), classes=["crowd-facts"])
         with solara.Row(classes=["crowd-buttons"], gap="8px"):
             solara.Text("Begin a storm with the next bar:", classes=["crowd-ask"])
-            for name in storm_names():
+            for name in storm_names(model.interval):
                 label = name.replace("_", " ")
                 solara.Button(label, on_click=begin(name), outlined=True, small=True, classes=[f"storm-{name}"])
         solara.Text(refused.value or look.told, classes=["crowd-told", *(["crowd-refused"] if refused.value else [])])

@@ -19,6 +19,7 @@ from ..envs.passport import Terrain, load_passport
 from ..envs.remembrance import Remembrance
 from ..market.ledger import SOLVENT
 from ..simulators.crowd import CrowdMarket
+from ..simulators.scenarios import ScenarioAbsent
 from .baselines import rules_of
 from .burn_in import archived
 from .evaluate import Track, follow
@@ -251,7 +252,10 @@ class ArenaStorms:
             raise StormAbsent(f"observation {terrain.spec.name} looks into a past, and none was given")
         if (scenario, mode) not in self._arenas:
             keywords = storm_keywords(terrain, mode, bars=self._bars)
-            self._arenas[scenario, mode] = ArenaEnv(scenario, role="judge", **keywords, past=self._past)
+            try:
+                self._arenas[scenario, mode] = ArenaEnv(scenario, role="judge", **keywords, past=self._past)
+            except ScenarioAbsent as error:
+                raise StormAbsent(str(error)) from error
         return self._arenas[scenario, mode]
 
 

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from ..market.bars import INTERVALS
 from ..simulators.crowd import CrowdMarket
-from ..simulators.scenarios import load_scenario, scenario_names
+from ..simulators.scenarios import ScenarioAbsent, load_scenario, scenario_names
 from ..simulators.storms import Role, Scenario, Storm
 from ..simulators.world import SCHEDULE_ROOM
 
@@ -92,11 +92,15 @@ class WatchedMarket:
         self.seed, self.role, self.interval, self.pace = seed, role, interval, pace
         self._lock = threading.RLock()
         self._begun = 0
-        self._scenario = load_scenario(scenario, interval)
+        self._told = "Trades on. What is set at the side takes hold with Reset."
+        try:
+            self._scenario = load_scenario(scenario, interval)
+        except ScenarioAbsent as error:
+            self._scenario = load_scenario("normal", interval)
+            self._told = f"{str(error).capitalize()}. A calm market trades in its place."
         self._market = CrowdMarket(self._scenario, seed, interval=interval, role=role, onset=onset or None)
         self._storms = self._market.storms
         self._named = f"{self._scenario.name.replace('_', ' ')}, seed {seed}"
-        self._told = "Trades on. What is set at the side takes hold with Reset."
         self._holdings: dict[str, list[int]] = {}
         self._trade(min(FIRST_LOOK, onset) if onset else FIRST_LOOK, 0)
 
@@ -188,9 +192,9 @@ class WatchedMarket:
         )
 
 
-def storm_names() -> list[str]:
-    """The scenarios of the house that have a storm in them."""
-    loaded = [load_scenario(name) for name in scenario_names()]
+def storm_names(interval: str = "1m") -> list[str]:
+    """The scenarios of the house that have a storm in them, where a bar is so long."""
+    loaded = [load_scenario(name, interval) for name in scenario_names(interval)]
     return [scenario.name for scenario in loaded if scenario.changes or scenario.parts]
 
 

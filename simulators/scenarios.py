@@ -2,7 +2,7 @@
 
 Two forms: `ranges` and `changes`, or `compose`, a list of other scenarios. Both may have a `profile`, which holds from
 before the first bar on, and a `band`, which says what the storm must show. Keys under `1h` stand in the place of those
-above where a bar is an hour. Knows no market.
+above where a bar is an hour, and `1h: absent` says that there is no such storm there. Knows no market.
 """
 
 from dataclasses import replace
@@ -23,11 +23,19 @@ DIRECTIONS = {"down": -1, "up": 1}
 STANDING = (*tuple(Knob)[:FIRST_ADDITIVE], Knob.ALARM)  # what a profile can turn: the others are events
 SPANNED = ("onset", "severity", "duration")
 BASE, APART = "1m", ("1h",)  # what a bar is in a scenario's own keys, and where keys of its own may replace them
+ABSENT = "absent"
 
 
-def scenario_names() -> list[str]:
-    """The scenarios that come with the house."""
-    return sorted(path.stem for path in SCENARIOS.glob("*.yaml"))
+class ScenarioAbsent(ValueError):
+    """A scenario that is there, but not where a bar is so long."""
+
+
+def scenario_names(interval: str = BASE) -> list[str]:
+    """The scenarios that come with the house, where a bar is so long."""
+    paths = sorted(SCENARIOS.glob("*.yaml"))
+    if interval == BASE:
+        return [path.stem for path in paths]
+    return [path.stem for path in paths if yaml.safe_load(path.read_text(encoding="utf-8")).get(interval) != ABSENT]
 
 
 def load_scenario(name: str | Path, interval: str = BASE) -> Scenario:
@@ -47,15 +55,18 @@ def parse_scenario(data: Any, name: str, interval: str = BASE) -> Scenario:
     read = {BASE: _parsed(common, name, f"scenario {name}", BASE)}
     for each in APART:  # what is wrong in the other keys is told as well
         place = f"scenario {name} at {each}"
-        read[each] = _parsed(_merged(common, own[each], place), name, place, each) if each in own else read[BASE]
+        if own.get(each) != ABSENT:
+            read[each] = _parsed(_merged(common, own[each], place) if each in own else common, name, place, each)
+    if interval not in (BASE, *APART):
+        raise ValueError(f"scenario {name}: the crowd has no bars of {interval!r}, it has {', '.join((BASE, *APART))}")
     if interval not in read:
-        raise ValueError(f"scenario {name}: the crowd has no bars of {interval!r}, it has {', '.join(read)}")
+        raise ScenarioAbsent(f"scenario {name} is absent where a bar is {interval}: its file says so")
     return read[interval]
 
 
 def _merged(common: Any, own: Any, place: str) -> Any:
     if not isinstance(own, dict) or not own:
-        raise ValueError(f"{place} is {own!r}, it must be a mapping of the keys that it replaces")
+        raise ValueError(f"{place} is {own!r}, it must be {ABSENT}, or a mapping of the keys that it replaces")
     return {**common, **own}
 
 

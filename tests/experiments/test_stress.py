@@ -137,6 +137,11 @@ def test_the_arena_says_which_storms_it_has_not(where: Terrain, reason: str) -> 
         ArenaStorms(where)(make_rule("hold"), "normal", 1, "hold")
 
 
+def test_a_storm_that_an_hours_market_has_not_is_an_absent_cell() -> None:
+    with pytest.raises(StormAbsent, match="crash_with_spoofing is absent where a bar is 1h"):
+        ArenaStorms(terrain("1h"))(make_rule("hold"), "crash_with_spoofing", 1, "hold")
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(("interval", "bar_ms"), [("1m", MINUTE), ("1h", 60 * MINUTE)])
 def test_arena_storms_are_paired_begin_when_they_say_and_repeat(interval: str, bar_ms: int) -> None:

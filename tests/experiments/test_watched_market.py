@@ -106,6 +106,13 @@ def test_storms_are_the_scenarios_that_are_not_calm() -> None:
     assert set(scenario_names()) - set(storm_names()) == {"normal"}
 
 
+def test_where_a_bar_is_an_hour_an_absent_storm_leaves_a_calm_market_that_says_so() -> None:
+    look = WatchedMarket("crash_with_spoofing", seed=2, interval="1h").look()
+    assert look.told.startswith("Scenario crash_with_spoofing is absent where a bar is 1h")
+    assert look.weather == ()
+    assert set(storm_names()) - set(storm_names("1h")) == {"crash_with_spoofing"}
+
+
 def test_a_calm_scenario_cannot_be_begun_and_the_market_stays() -> None:
     market = WatchedMarket(seed=2)
     before = market.look()

@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from wavetank.simulators.crowd import CrowdMarket
-from wavetank.simulators.scenarios import SCENARIOS, load_scenario, parse_scenario, scenario_names
+from wavetank.simulators.scenarios import SCENARIOS, ScenarioAbsent, load_scenario, parse_scenario, scenario_names
 from wavetank.simulators.storms import HEEDED, ROLES, Role, Storm
 from wavetank.simulators.world import SCHEDULE_ROOM, Knob, Part
 
@@ -32,8 +32,9 @@ def data() -> dict[str, Any]:
     }
 
 
-@pytest.mark.parametrize("interval", ["1m", "1h"])
-@pytest.mark.parametrize("name", scenario_names())
+@pytest.mark.parametrize(
+    ("name", "interval"), [(name, interval) for interval in ("1m", "1h") for name in scenario_names(interval)]
+)
 def test_every_scenario_of_the_house_loads_and_its_storms_stay_within_their_bars(name: str, interval: str) -> None:
     scenario = load_scenario(name, interval)
     for seed in range(200):
@@ -134,7 +135,7 @@ def test_a_composition_draws_each_part_as_it_would_be_drawn_alone(tmp_path: Path
     assert load_scenario("spoofing").draw_all(SEED, "judge") == (spoofing,)
     alone = load_scenario("crash"), load_scenario("spoofing")
     assert both.schedule(spoofing, 60).tolist() == alone[1].schedule(spoofing, 60).tolist()
-    assert both.settings() == alone[0].profile + alone[1].profile
+    assert both.settings() == both.profile + alone[0].profile + alone[1].profile
     assert both.span((crash, spoofing)) == (
         min(crash.onset, spoofing.onset),
         max(crash.onset + crash.duration, spoofing.onset + spoofing.duration),
@@ -265,8 +266,8 @@ def test_a_composition_takes_its_parts_at_its_own_interval() -> None:
 @pytest.mark.parametrize(
     ("own", "message"),
     [
-        ({}, "scenario test at 1h is {}, it must be a mapping of the keys that it replaces"),
-        (7, "scenario test at 1h is 7, it must be a mapping"),
+        ({}, "scenario test at 1h is {}, it must be absent, or a mapping of the keys that it replaces"),
+        (7, "scenario test at 1h is 7, it must be absent, or a mapping"),
         ({"colour": "red"}, "scenario test at 1h has unknown key 'colour'"),
         ({"recovery": 520}, "scenario test at 1h: a train storm may leave bars 60 … 599"),
     ],
@@ -277,6 +278,14 @@ def test_what_is_wrong_in_the_keys_of_an_hour_is_told_whatever_a_bar_is(
     data["1h"] = own
     with pytest.raises(ValueError, match=message):
         parse_scenario(data, "test")
+
+
+def test_a_scenario_may_be_absent_where_a_bar_is_an_hour(data: dict[str, Any]) -> None:
+    data["1h"] = "absent"
+    assert parse_scenario(data, "test").recovery == 100
+    with pytest.raises(ScenarioAbsent, match="scenario test is absent where a bar is 1h: its file says so"):
+        parse_scenario(data, "test", "1h")
+    assert set(scenario_names()) - set(scenario_names("1h")) == {"crash_with_spoofing"}
 
 
 def test_a_scenario_for_bars_that_the_crowd_has_not_is_refused(data: dict[str, Any]) -> None:
