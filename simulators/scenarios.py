@@ -1,8 +1,9 @@
 """Scenarios as files: `conf/scenario/*.yaml`, or one's own, read, checked and told apart in one sentence.
 
 Two forms: `ranges` and `changes`, or `compose`, a list of other scenarios. Both may have a `profile`, which holds from
-before the first bar on, and a `band`, which says what the storm must show. Keys under `1h` stand in the place of those
-above where a bar is an hour, and `1h: absent` says that there is no such storm there. Knows no market.
+before the first bar on, and a `band`, which says what the storm must show. Where a bar is an hour, keys under `1h` stand
+in the place of those above (of a band each of its own), and `1h: absent` says that there is no such storm. Knows no
+market.
 """
 
 from dataclasses import replace
@@ -67,7 +68,10 @@ def parse_scenario(data: Any, name: str, interval: str = BASE) -> Scenario:
 def _merged(common: Any, own: Any, place: str) -> Any:
     if not isinstance(own, dict) or not own:
         raise ValueError(f"{place} is {own!r}, it must be {ABSENT}, or a mapping of the keys that it replaces")
-    return {**common, **own}
+    merged = {**common, **own}
+    if isinstance(common.get("band"), dict) and isinstance(own.get("band"), dict):
+        merged["band"] = {**common["band"], **own["band"]}
+    return merged
 
 
 def _parsed(data: Any, name: str, place: str, interval: str) -> Scenario:

@@ -245,7 +245,8 @@ def test_where_a_bar_is_an_hour_a_storm_has_the_keys_that_it_says_are_its_own_th
     data: dict[str, Any], tmp_path: Path
 ) -> None:
     slower = {**data["ranges"], "train": {**data["ranges"]["train"], "severity": [0.05, 0.06]}}
-    data["1h"] = {"ranges": slower, "recovery": 50}
+    data["band"] = {"seeds": [0, 19], "share": 0.8, "lines": [{"measure": "fall", "least": 0.1}]}
+    data["1h"] = {"ranges": slower, "recovery": 50, "band": {"seeds": [100, 129]}}
     (tmp_path / "mine.yaml").write_text(yaml.safe_dump(data), encoding="utf-8")
     minute, hour = (load_scenario(tmp_path / "mine.yaml", interval) for interval in ("1m", "1h"))
     assert (minute.name, minute.recovery, hour.name, hour.recovery) == ("mine", 100, "mine", 50)
@@ -254,6 +255,8 @@ def test_where_a_bar_is_an_hour_a_storm_has_the_keys_that_it_says_are_its_own_th
     assert (minute.ranges["train"].severity, hour.ranges["train"].severity) == ((0.1, 0.2), (0.05, 0.06))
     assert hour.ranges["judge"] == minute.ranges["judge"]
     assert hour.changes == minute.changes
+    assert minute.band is not None
+    assert hour.band == replace(minute.band, first=100, last=129)
     market = CrowdMarket(tmp_path / "mine.yaml", 0, interval="1h")
     assert (market.scenario, CrowdMarket(tmp_path / "mine.yaml", 0).scenario) == (hour, minute)
 

@@ -47,12 +47,12 @@ def test_a_storm_shows_what_its_band_asks_for_and_its_calm_twin_does_not(name: s
     assert verdict.failed == ()
 
 
-def falls(scenario: Scenario, within: int, start: float = 0.0) -> list[float]:
+def falls(scenario: Scenario, within: int, start: float = 0.0, interval: str = "1m") -> list[float]:
     """How far each of a few storms falls, band or not."""
     band = scenario.band
     assert band is not None
     line = replace(next(line for line in band.lines if line.measure == "fall"), within=within, start=start)
-    pairs = Pairs(replace(scenario, band=None))
+    pairs = Pairs(replace(scenario, band=None), interval=interval)
     return [pairs.at(seed).values(replace(band, lines=(line,)))[0][0] for seed in FEW]
 
 
@@ -82,10 +82,11 @@ def test_a_spoofer_moves_the_mid_where_someone_reads_the_book_and_not_where_no_o
 
 
 @pytest.mark.slow
-def test_a_pump_needs_its_group_and_its_followers_carry_it_further() -> None:
-    pump = load_scenario("pump_and_dump")
+@pytest.mark.parametrize("interval", ["1m", "1h"])
+def test_a_pump_needs_its_group_and_its_followers_carry_it_further(interval: str) -> None:
+    pump = load_scenario("pump_and_dump", interval)
     whole, alone, leaderless = (
-        falls(replace(pump, changes=tuple(c for c in pump.changes if c.cohort is not part)), 10, 0.8)
+        falls(replace(pump, changes=tuple(c for c in pump.changes if c.cohort is not part)), 10, 0.8, interval)
         for part in (None, Part.FOLLOWERS, Part.PUMPERS)
     )
     assert np.median(leaderless) < 0.02 < 0.05 < np.median(alone) < np.median(whole)
