@@ -1,9 +1,9 @@
 """Scenarios as files: `conf/scenario/*.yaml`, or one's own, read, checked and told apart in one sentence.
 
 Two forms: `ranges` and `changes`, or `compose`, a list of other scenarios. Both may have a `profile`, which holds from
-before the first bar on, and a `band`, which says what the storm must show. Where a bar is an hour, keys under `1h` stand
-in the place of those above (of a band each of its own), and `1h: absent` says that there is no such storm. Knows no
-market.
+before the first bar on, and a `band`, which says what the storm must show. Where a bar is an hour, keys under `1h`
+stand in the place of those above (of a band, each of its own), and `1h: absent` says that there is no such storm.
+Knows no market.
 """
 
 from dataclasses import replace
