@@ -95,9 +95,9 @@ def test_arms_that_differ_in_more_than_their_env_are_refused_by_the_key(tmp_path
     arms = arms_of(tmp_path)
     longer = {**arms, "mixture": [replace(config, steps=65) for config in arms["mixture"]]}
     wider = {**arms, "mixture": [replace(config, env=replace(config.env, num_envs=8)) for config in arms["mixture"]]}
-    slower = {**arms, "mixture": [replace(each, env=replace(each.env, interval="1h")) for each in arms["mixture"]]}
+    slower = {**arms, "mixture": [replace(each, env=replace(each.env, interval="4h")) for each in arms["mixture"]]}
     given: dict[str, Any] = {"scenarios": ["normal"], "markets": 2, "now": NOW}
-    with pytest.raises(RunError, match="storms hold their bands at 1m alone"):
+    with pytest.raises(RunError, match="storms hold their bands at 1m, 1h alone"):
         crowd_worth(slower, **given)
     with pytest.raises(RunError, match="the arms differ in steps: 64 and 65"):
         crowd_worth(longer, **given)
