@@ -14,6 +14,7 @@ from wavetank.market.orders import to_lots
 from wavetank.simulators.book_views import order_rows
 from wavetank.simulators.ladder import LAST, empty_book
 from wavetank.simulators.matching import LIMIT, process
+from wavetank.simulators.world import Knob, Part
 
 NONE, BUY, SELL = 0, 1, 2
 SETUP: dict[str, Any] = {"observation": "spine", "pool": 4, "actions": "orders", "order_sizes": (0.02, 0.2, 1.0)}
@@ -196,7 +197,8 @@ def test_orders_held_by_a_halted_venue_are_not_lost() -> None:
     env = ArenaEnv("normal", episode_bars=10, wake_steps=1, tape=True, costs=FEES, **SETUP)
     _, info = env.reset(seed=5)  # in whose book the purchase does not reach the sale
     opened = info["equity"]
-    env.market.world.schedule[0] = (env.market.steps, env.market.steps + 6, 12, 13, 1.0)  # the venue holds
+    held = (env.market.steps, env.market.steps + 6, Part.VENUE, Knob.HALT, 1.0)
+    env.market.world.schedule[0] = held
     env.market.world.clock[3] = 1
     sent = []
     for action in ((BUY, 0, 1, 0), (SELL, 5, 0, 0), (NONE, 0, 0, 1), (BUY, 0, 1, 0)):

@@ -36,11 +36,12 @@ def wavetank(monkeypatch: pytest.MonkeyPatch, *words: object) -> int:
 def test_a_run_at_another_interval_than_the_crowds_is_refused_with_every_reason(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    run, keys = tmp_path / "run", [*TINY, f"out={tmp_path / 'run'}", f"tracking.root={tmp_path / 'mlflow'}"]
+    run = tmp_path / "run"
+    keys = [*TINY, "env.interval=4h", f"out={run}", f"tracking.root={tmp_path / 'mlflow'}"]
     assert wavetank(monkeypatch, "train", *keys) == 0
     assert wavetank(monkeypatch, "walkforward", *keys, "walk.windows=2") == 0
     assert wavetank(monkeypatch, "stress", f"run={run}", "pairs=3") == 0
-    assert "the policy lives at 1h" in capfd.readouterr().out
+    assert "the policy lives at 4h" in capfd.readouterr().out
 
     assert wavetank(monkeypatch, "promote", f"run={run}") == 0
     told = capfd.readouterr().out
@@ -51,7 +52,7 @@ def test_a_run_at_another_interval_than_the_crowds_is_refused_with_every_reason(
     assert [name for name, gate in gates.items() if gate["passed"]] == ["parity"]
     assert gates["parity"]["figures"]["bars"] >= 200
     assert gates["out_of_sample"]["figures"]["trials"] == 2  # the training and the walk
-    assert "normal is not covered: the crowd trades bars of 1m" in gates["stress"]["reasons"][0]
+    assert "normal is not covered: the crowd trades bars of 1m, 1h" in gates["stress"]["reasons"][0]
 
     assert wavetank(monkeypatch, "report", run, "--out", tmp_path / "page.html") == 0
     page = (tmp_path / "page.html").read_text()
