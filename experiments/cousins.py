@@ -38,6 +38,11 @@ class Cousin:
     within: int
     later: int
 
+    @property
+    def picture(self) -> str:
+        """What its picture is called: a storm may have a cousin at either interval."""
+        return self.scenario if self.interval == "1m" else f"{self.scenario}_{self.interval}"
+
 
 COUSINS = (
     Cousin(
@@ -67,6 +72,14 @@ COUSINS = (
     Cousin(
         "fat_finger", "ohlcv/bitstamp_BTCUSD_1h.parquet", "BTCUSD, Bitstamp", "1h",
         "2019-05-17T03:00", before=120, after=60, within=2, later=5,
+    ),
+    Cousin(
+        "crash", "ohlcv/binance_BTCUSDT_1h.parquet", "BTCUSDT, Binance spot", "1h",
+        "2022-11-08T18:00", before=120, after=200, within=62, later=120,
+    ),
+    Cousin(
+        "liquidation_cascade", "ohlcv/binance_BTCUSDT_1h.parquet", "BTCUSDT, Binance spot", "1h",
+        "2021-05-19T01:00", before=180, after=100, within=40, later=60,
     ),
 )  # fmt: skip
 
@@ -98,11 +111,11 @@ class Figures:
 
 def cousins_of(scenarios: Sequence[str]) -> tuple[Cousin, ...]:
     """The cousins of some storms, of all that have one where none is named."""
-    known = {cousin.scenario: cousin for cousin in COUSINS}
+    known = dict.fromkeys(cousin.scenario for cousin in COUSINS)
     for name in scenarios:
         if name not in known:
             raise ValueError(f"{name} has no cousin in the record, {', '.join(known)} have")
-    return tuple(known[name] for name in scenarios) or COUSINS
+    return tuple(cousin for name in scenarios for cousin in COUSINS if cousin.scenario == name) or COUSINS
 
 
 def beside(cousin: Cousin, folder: Path | None = None) -> tuple[Course, Course]:

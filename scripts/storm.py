@@ -92,7 +92,7 @@ def _gallery(given: argparse.Namespace) -> int:
         drawn = []
         for cousin in cousins_of(given.scenarios):
             courses, title = beside(cousin), cousin.scenario.replace("_", " ")
-            drawn.append(draw_beside(courses, cousin.interval, title, Path(half, f"{cousin.scenario}.png")))
+            drawn.append(draw_beside(courses, cousin.interval, title, Path(half, f"{cousin.picture}.png")))
             for course in courses:
                 print(f"{title:<20} {course.name}: {'; '.join(told(course.figures))}")
         out.mkdir(exist_ok=True)

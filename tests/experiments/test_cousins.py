@@ -73,15 +73,15 @@ def test_the_crowds_side_begins_where_the_band_begins_to_measure(cousin: Cousin)
     assert again.close.tobytes() == course.close.tobytes()
 
 
-def test_every_cousin_is_of_a_storm_with_a_band_and_each_storm_has_one() -> None:
+def test_every_cousin_is_of_a_storm_with_a_band_and_has_a_picture_of_its_own() -> None:
     assert cousins_of([]) == COUSINS
-    assert len({cousin.scenario for cousin in COUSINS}) == len(COUSINS)
-    assert all(load_scenario(cousin.scenario).band is not None for cousin in COUSINS)
+    assert len({cousin.picture for cousin in COUSINS}) == len(COUSINS)
+    assert all(load_scenario(cousin.scenario, cousin.interval).band is not None for cousin in COUSINS)
     with pytest.raises(ValueError, match="spoofing has no cousin in the record, crash, "):
         cousins_of(["spoofing"])
 
 
-@pytest.mark.parametrize("cousin", COUSINS, ids=lambda cousin: cousin.scenario)
+@pytest.mark.parametrize("cousin", COUSINS, ids=lambda cousin: cousin.picture)
 def test_the_record_holds_the_bars_around_every_onset(cousin: Cousin) -> None:
     if not data_folder().is_dir():
         pytest.skip(f"no recorded data at {data_folder()} (WAVETANK_DATA)")
