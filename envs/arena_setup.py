@@ -195,7 +195,7 @@ class Drawn(NamedTuple):
 class Lottery:
     """One scenario, a list of them that are equally likely, or weights by name; each drawn from an episode's stream."""
 
-    def __init__(self, scenarios: Scenarios, pool: int, interval: str = "1m") -> None:
+    def __init__(self, scenarios: Scenarios, pool: int, interval: str) -> None:
         named, weights = zip(*_weighted(scenarios), strict=True)
         self.scenarios = tuple(one if isinstance(one, Scenario) else load_scenario(one, interval) for one in named)
         names = [scenario.name for scenario in self.scenarios]

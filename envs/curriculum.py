@@ -37,7 +37,7 @@ class Curriculum(Lottery):
     `done` are the steps that training had done when it last said so.
     """
 
-    def __init__(self, stages: Sequence[Stage], steps: int, pool: int, interval: str = "1m") -> None:
+    def __init__(self, stages: Sequence[Stage], steps: int, pool: int, interval: str) -> None:
         ends = [stage.until for stage in stages]
         if not ends or ends != sorted(set(ends)) or ends[-1] != 1.0:
             raise ValueError(f"stages until {ends}: they must rise, and the last one must hold until 1")
@@ -46,7 +46,7 @@ class Curriculum(Lottery):
         self.stages, self._steps, self.done = tuple(stages), steps, 0
         self._lotteries = [Lottery(stage.scenario, pool, interval) for stage in stages]
         every: dict[str, Scenario] = {one.name: one for lottery in self._lotteries for one in lottery.scenarios}
-        super().__init__(list(every.values()), pool)
+        super().__init__(list(every.values()), pool, interval)
 
     @property
     def reached(self) -> int:

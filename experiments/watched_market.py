@@ -9,6 +9,7 @@ Knows nothing of pictures, browsers or Solara.
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import Literal, get_args
 
 import numpy as np
@@ -97,7 +98,8 @@ class WatchedMarket:
             self._scenario = load_scenario(scenario, interval)
         except ScenarioAbsent as error:
             self._scenario = load_scenario("normal", interval)
-            self._told = f"{str(error).capitalize()}. A calm market trades in its place."
+            told = str(error)
+            self._told = f"{told[0].upper()}{told[1:]}. A calm market trades in its place."
         self._market = CrowdMarket(self._scenario, seed, interval=interval, role=role, onset=onset or None)
         self._storms = self._market.storms
         self._named = f"{self._scenario.name.replace('_', ' ')}, seed {seed}"
@@ -192,10 +194,11 @@ class WatchedMarket:
         )
 
 
-def storm_names(interval: str = "1m") -> list[str]:
-    """The scenarios of the house that have a storm in them, where a bar is so long."""
+@cache
+def storm_names(interval: str = "1m") -> tuple[str, ...]:
+    """The scenarios of the house that have a storm in them, where a bar is so long; a page asks often."""
     loaded = [load_scenario(name, interval) for name in scenario_names(interval)]
-    return [scenario.name for scenario in loaded if scenario.changes or scenario.parts]
+    return tuple(scenario.name for scenario in loaded if scenario.changes or scenario.parts)
 
 
 def _together(before: Scenario, more: Scenario) -> Scenario:

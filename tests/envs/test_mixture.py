@@ -164,7 +164,7 @@ def test_episodes_that_run_are_not_broken_off_by_a_new_stage(bars: Bars) -> None
 def test_draws_match_the_weights() -> None:
     """Within four standard deviations of the binomial, at a fixed seed."""
     stages = [Stage(0.5, 0.25, {"normal": 1, "flash_crash": 3}), Stage(1.0, 0.75, "normal")]
-    curriculum, count = Curriculum(stages, 100, pool=16), 4000
+    curriculum, count = Curriculum(stages, 100, pool=16, interval="1m"), 4000
     drawn = [curriculum.draws_history(seed, episode) for seed in range(40) for episode in range(count // 40)]
     assert abs(np.mean(drawn) - 0.25) < 4 * (0.25 * 0.75 / count) ** 0.5
     named = [curriculum.draw(seed, episode).scenario.name for seed in range(40) for episode in range(count // 40)]
@@ -208,12 +208,14 @@ def test_halves_that_do_not_go_together_are_refused(bars: Bars, change: dict[str
 )
 def test_stages_that_are_none_are_refused(stages: Any, sentence: str) -> None:
     with pytest.raises(ValueError, match=sentence):
-        Curriculum([stage if isinstance(stage, Stage) else Stage(*stage) for stage in stages], 10, pool=1)
+        Curriculum(
+            [stage if isinstance(stage, Stage) else Stage(*stage) for stage in stages], 10, pool=1, interval="1m"
+        )
 
 
 def test_a_scenario_of_one_s_own_may_be_drawn() -> None:
     own = Scenario("own")
-    assert Curriculum([Stage(1.0, 0.0, own)], 10, pool=1).draw(1, 1).scenario is own
+    assert Curriculum([Stage(1.0, 0.0, own)], 10, pool=1, interval="1m").draw(1, 1).scenario is own
 
 
 def mixture_begun(bars: Bars, count: int) -> MixtureEnv:
