@@ -24,14 +24,28 @@ T = TypeVar("T")
 
 @dataclass
 class MemorySchema:
-    """How the past is asked; used only by an observation with memory columns."""
+    """How bars become vectors and how the past is asked; used only by an observation with memory columns."""
 
+    embedder: str = MISSING
+    window: int = MISSING
+    width: int | None = MISSING
     neighbours: int = MISSING
     horizon: int = MISSING
+    embargo: int | None = MISSING
+    outcomes: str = MISSING
+    cache: str | None = MISSING
 
     def __post_init__(self) -> None:
+        if ":" not in self.embedder:  # an address is looked up where it is fitted
+            one_of("memory.embedder", self.embedder, ("statistics", "hybrid", "my_package.my_module:MyEmbedder"))
+        at_least("memory.window", self.window, 2)
+        if self.width is not None:
+            at_least("memory.width", self.width, 1)
         at_least("memory.neighbours", self.neighbours, 1)
         at_least("memory.horizon", self.horizon, 1)
+        if self.embargo is not None:
+            at_least("memory.embargo", self.embargo, max(self.horizon, self.window))
+        one_of("memory.outcomes", self.outcomes, ("known", "shuffled"))
 
 
 @dataclass
@@ -144,6 +158,8 @@ class EvaluateConfig:
     out: str | None = MISSING
     slice: str | None = MISSING
     baselines: list[str] = MISSING
+    memory: str = MISSING
+    memory_seeds: int | None = MISSING
     cash: float | None = MISSING
     seed: int | None = MISSING
     var_window: int = MISSING
@@ -154,6 +170,13 @@ class EvaluateConfig:
         given("policy", self.policy)
         if self.slice is not None:
             one_of("slice", self.slice, ("validation", "test"))
+        one_of("memory", self.memory, ("on", "off", "shuffled"))
+        if self.memory_seeds is not None:
+            at_least("memory_seeds", self.memory_seeds, 1)
+            if self.memory != "shuffled":
+                raise ValueError(
+                    f"memory_seeds: {self.memory_seeds} says nothing where memory is {self.memory}, not shuffled"
+                )
         if self.cash is not None:
             above("cash", self.cash, 0.0)
         at_least("var_window", self.var_window, 50)

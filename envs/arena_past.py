@@ -5,23 +5,38 @@ lets them. Asked once a bar for all markets together. Knows no account and no cr
 """
 
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from functools import cached_property
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..market.bars import INTERVALS, Bars
 from ..market.jit import kernel
+from ..memory import gemm
 from ..memory.columns import MEMORY_COLUMNS
-from ..memory.moments import HORIZON, Embedding, Moments, forward_outcomes, symbol_code
-from ..memory.recall import NEIGHBOURS, embargo_ms, nearest_as_of, offer, similarity, write_columns
+from ..memory.moments import HORIZON, Embedding, Moments, last_outcomes, symbol_code
+from ..memory.recall import NEIGHBOURS, Prepared, embargo_ms
+from ..memory.rescore import UNIT
+from ..memory.scoring import offer, order_doubt, quick_similarity
+from ..memory.table import write_columns
 
 OWN = symbol_code("an arena's own market")
+WORTH_CODES = 4096  # moments of an archive from which products of integers repay the seconds that torch takes to come
 ALWAYS = 2**53 - 1  # an instant behind every archive: what trained the policy is known, whatever a crowd's clock says
 
 Ints = NDArray[np.int64]
 Singles = NDArray[np.float32]
+
+
+@runtime_checkable
+class Batched(Protocol):
+    """An embedder that sees many markets at once."""
+
+    def vectors_of(self, histories: Sequence[Bars]) -> Singles:
+        """(n, D) float32 at the last bar of each: the bits of `vector`."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,6 +53,30 @@ class ArenaMemory:
     def bars(self) -> int:
         """The last bars of a market that must be shown at each close."""
         return max(self.embedder.window, self.horizon + 1)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Everything but what was prepared, which another process prepares for itself."""
+        return {name: value for name, value in self.__dict__.items() if name != "_searched"}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+
+    def prepared(self, episode_ms: int) -> tuple[Prepared | None, Ints]:
+        """The archive, ready to be asked, which is made once for all arenas; and its episodes, with a last one that
+        belongs to nobody. An empty archive is not asked."""
+        if episode_ms not in self._searched:
+            episodes = self.archive.episodes(episode_ms)
+            past = None
+            if len(self.archive) >= WORTH_CODES:
+                gemm.integer_product()  # once torch is in the process, which it is to train, recall goes by it
+            if len(self.archive):
+                past = Prepared(self.archive.vectors, self.archive.known_at, episode=episodes)
+            self._searched[episode_ms] = past, np.append(episodes, np.int64(0))
+        return self._searched[episode_ms]
+
+    @cached_property
+    def _searched(self) -> dict[int, tuple[Prepared | None, Ints]]:
+        return {}
 
 
 class Kept(NamedTuple):
@@ -68,7 +107,6 @@ class Recollection:
         width = memory.embedder.width
         self._memory, self._step = memory, INTERVALS[interval]
         self._embargo = embargo_ms(memory.embedder, self._step, memory.horizon, memory.embargo)
-        self._episodes = memory.archive.episodes(memory.horizon * self._step)
         self.kept = Kept(
             np.zeros((count, 1), np.int64),
             np.zeros((count, room), np.int64),
@@ -93,49 +131,43 @@ class Recollection:
 
     def columns(self, rows: Sequence[int], shown: Sequence[Bars]) -> Singles:
         """(n, 10) float32, MEMORY_COLUMNS at the close of the last bar shown of each market in `rows`."""
-        for i, bars in zip(rows, shown, strict=True):
-            self._live(i, bars)
-        out = np.zeros((len(rows), len(MEMORY_COLUMNS)), np.float32)
         asked = np.array(rows, np.int64)
+        self._live(asked, shown)
+        out = np.zeros((len(rows), len(MEMORY_COLUMNS)), np.float32)
         whole = np.flatnonzero(np.isfinite(self.kept.recent[asked, -1, 0]))
         if len(whole):
             at = np.array([bars.closed_at[-1] for bars in shown], np.int64)
             self._recall(asked[whole], at[whole], whole, out)
         return out
 
-    def _live(self, i: int, bars: Bars) -> None:
-        """Take in the bar that just closed, and the moment whose outcome it makes known."""
+    def _live(self, rows: Ints, shown: Sequence[Bars]) -> None:
+        """Take in the bar that just closed in each market, and the moment whose outcome it makes known."""
         memory, kept = self._memory, self.kept
-        kept.recent[i, :-1] = kept.recent[i, 1:]
-        kept.recent[i, -1] = memory.embedder.vector(bars)
-        ripe = kept.recent[i, 0]
-        if len(bars) <= memory.horizon or not np.isfinite(ripe[0]):
-            return
-        first, at = len(bars) - memory.horizon - 1, int(kept.lived[i, 0])
-        kept.closed_at[i, at] = bars.closed_at[first]
-        kept.vectors[i, at] = ripe
-        kept.outcomes[i, at] = forward_outcomes(bars.slice(first, len(bars)), memory.horizon)[0]
-        kept.lived[i, 0] = at + 1
+        kept.recent[rows, :-1] = kept.recent[rows, 1:]
+        kept.recent[rows, -1] = _vectors_of(memory.embedder, shown)
+        ripe, outcomes = kept.recent[rows, 0], last_outcomes(shown, memory.horizon)
+        known = np.flatnonzero(np.isfinite(ripe[:, 0]) & np.isfinite(outcomes[:, 0]))
+        lived, at = rows[known], kept.lived[rows[known], 0]
+        kept.closed_at[lived, at] = [shown[n].closed_at[-memory.horizon - 1] for n in known.tolist()]
+        kept.vectors[lived, at] = ripe[known]
+        kept.outcomes[lived, at] = outcomes[known]
+        kept.lived[lived, 0] = at + 1
 
     def _recall(self, rows: Ints, at: Ints, places: Ints, out: Singles) -> None:
         memory, kept, k = self._memory, self.kept, self._memory.neighbours
-        archive, size = memory.archive, len(memory.archive)
         asked = np.ascontiguousarray(kept.recent[rows, -1])
-        found = np.full((len(rows), k), -1, np.int64), np.full((len(rows), k), -np.inf, np.float32)
-        if size:
-            found = nearest_as_of(
-                archive.vectors,
-                archive.known_at,
-                asked,
-                np.full(len(rows), ALWAYS),
-                k=k,
-                episode=self._episodes,
-            )
-        indices, similarities = found
         span = memory.horizon * self._step
+        archive, episodes = memory.prepared(span)
+        found = np.full((len(rows), k), -1, np.int64), np.full((len(rows), k), -np.inf, np.float32)
+        if archive is not None:
+            # A product is too short to share out: other threads would take longer to wake than to help.
+            with gemm.one_thread() if gemm.is_loaded() else nullcontext():
+                found = archive.nearest(asked, np.full(len(rows), ALWAYS), k=k)
+        indices, similarities = found
+        doubt = order_doubt(asked.shape[1], UNIT)
         _own_too(
-            rows, asked, at - self._embargo - span, kept.lived, kept.closed_at, kept.vectors, OWN << 32, span, size,
-            np.append(self._episodes, np.int64(0)), indices, similarities,
+            rows, asked, doubt, at - self._embargo - span, kept.lived, kept.closed_at, kept.vectors, OWN << 32, span,
+            len(memory.archive), episodes, indices, similarities,
         )  # fmt: skip
         write_columns(
             self._picked(rows, indices), _in_line(indices), similarities, memory.embedder.high_volatility, places, out
@@ -163,6 +195,12 @@ class Recollection:
             array[:] = state[f"past/{name}"]
 
 
+def _vectors_of(embedder: Embedding, shown: Sequence[Bars]) -> Singles:
+    if isinstance(embedder, Batched):
+        return embedder.vectors_of(shown)
+    return np.stack([embedder.vector(bars) for bars in shown])
+
+
 def _in_line(indices: Ints) -> Ints:
     """Neighbours numbered one after the other, where there is one."""
     return np.where(indices >= 0, np.arange(indices.size).reshape(indices.shape), -1)
@@ -172,6 +210,7 @@ def _in_line(indices: Ints) -> Ints:
 def _own_too(
     rows: Ints,
     asked: Singles,
+    doubt: float,
     closed_until: Ints,
     counts: Ints,
     closed_at: Ints,
@@ -193,7 +232,8 @@ def _own_too(
                 labels[q, j] = episodes[indices[q, j]]
                 held[q] = j + 1
         i = rows[q]
+        own = vectors[i]
         for j in range(counts[i, 0]):
             if closed_at[i, j] <= closed_until[q]:
-                value = similarity(asked[q], vectors[i, j])
+                value = quick_similarity(asked, q, own, j, doubt)
                 offer(value, size + j, label + closed_at[i, j] // span, q, similarities, indices, labels, held)

@@ -15,9 +15,10 @@ from typing import NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from ..market import addresses
+from ..market.addresses import is_own, own_sources
 from ..market.bars import CROSSED_GAP, Bar, Bars
-from . import addresses, families, history, house, indicators, kinds, own, rings, spine, timeframes
-from .addresses import is_own, own_sources
+from . import families, history, house, indicators, kinds, own, rings, spine, timeframes
 from .families import FEATURES, Column
 from .history import History
 from .house import HouseColumns

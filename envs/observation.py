@@ -10,8 +10,8 @@ from typing import Any
 
 import yaml
 
+from ..market.addresses import own_digests
 from ..memory.columns import MEMORY_COLUMNS
-from .addresses import own_digests
 from .families import families
 from .features import describe, find_column
 

@@ -22,9 +22,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..market.addresses import load, load_module
 from ..market.bars import Bar
 from ..market.jit import COMPILED, calling_kernel, is_kernel
-from .addresses import load, load_module
 from .history import History, bar_at, plain_bars
 from .rings import State
 from .timeframes import GATHERING, close_higher

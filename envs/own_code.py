@@ -1,8 +1,8 @@
 """A user's own code in a passport: written at export, file by file, and brought along when it is loaded.
 
-Columns: where the package is not installed, the passport's copy is imported; where it is, it must be the same, byte for
-byte. Reward parts lie apart, as provenance: nothing that trades runs them. The seal has been checked before: nothing is
-imported from a passport that is not what it was.
+Columns and embedder: where the package is not installed, the passport's copy is imported; where it is, it must be the
+same, byte for byte. Reward parts lie apart, as provenance: nothing that trades runs them. The seal has been checked
+before: nothing is imported from a passport that is not what it was.
 """
 
 import sys
@@ -13,15 +13,18 @@ from typing import Any
 
 from ..agents.frozen import PassportError
 from ..agents.seal import file_digests
-from .addresses import own_digests, own_sources
+from ..market.addresses import own_digests, own_sources
 from .observation import ObservationSpec
 
 FOLDER, REWARDS_FOLDER = "own", "rewards"
 
 
-def write_own(draft: Path, spec: ObservationSpec) -> dict[str, str]:
-    """Put the sources of a spec's own columns into a passport's draft; sha256 by place, as the manifest holds them."""
-    return _write(draft / FOLDER, spec.market)
+def write_own(draft: Path, spec: ObservationSpec, also: Iterable[str] = ()) -> dict[str, str]:
+    """Put the sources of a spec's own columns, and of what is `also` needed to trade, into a passport's draft.
+
+    Returns sha256 by place, as the manifest holds them.
+    """
+    return _write(draft / FOLDER, (*spec.market, *also))
 
 
 def write_rewards(draft: Path, weights: Mapping[str, float]) -> dict[str, Any]:
@@ -35,7 +38,8 @@ def bring_own(folder: Path, manifest: dict[str, Any]) -> None:
     told: dict[str, str] = manifest.get("features", {}).get("own", {})
     if not told:
         return
-    names = [name.partition("@")[0] for name in manifest["observation"]["market"] if ":" in name]
+    wanted = (*manifest["observation"]["market"], (manifest.get("memory") or {}).get("kind", ""))
+    names = [name.partition("@")[0] for name in wanted if ":" in name]
     if any(_is_absent(name.partition(":")[0].partition(".")[0], told) for name in names):
         sys.path.append(str((folder / FOLDER).resolve()))
         sys.dont_write_bytecode = True  # a __pycache__ beside the sources would break the seal

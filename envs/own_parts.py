@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..market.addresses import load
 from ..market.jit import calling_kernel, is_kernel
 from ..market.ledger import Account, read_account
-from .addresses import load
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]

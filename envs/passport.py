@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..agents.frozen import FrozenPolicy, PassportError
-from ..agents.manifest import GOLDEN, GRAPH, REFERENCE, STAGES, check_stages, write_manifest
+from ..agents.manifest import GOLDEN, GRAPH, REFERENCE, STAGES, check_stages, read_manifest, write_manifest
 from ..agents.reference import read_reference, reference_of
 from ..agents.seal import whole_folder
 from ..market.bars import INTERVALS, Bars
@@ -31,7 +31,7 @@ from .golden import Golden, record_golden, replay_golden
 from .observation import ObservationSpec
 from .own_code import bring_own, write_own, write_rewards
 from .past import Past, Tabled
-from .remembrance import Remembrance
+from .remembrance import MADE_UP, SHUFFLED, Remembrance
 
 if TYPE_CHECKING:
     from ..agents.export import Network
@@ -147,7 +147,7 @@ def export_passport(
             "expires_at": None if expires_at is None else expires_at.isoformat(),
             "stages": list(stages),
             "graph": graph_facts(draft / GRAPH),
-            "features": {"digest": code_digest(), "own": write_own(draft, spec)},
+            "features": {"digest": code_digest(), "own": write_own(draft, spec, () if memory is None else memory.own)},
             "training": training,
             "rewards": None if rewards is None else write_rewards(draft, rewards),
             "memory": None if memory is None else memory.write(draft, bars),
@@ -182,6 +182,13 @@ def load_passport(folder: str | Path, *, now: datetime | None = None, public_key
     if difference is not None:
         raise PassportError(f"passport {folder}: {difference}")
     return Passport(policy, terrain, _memory(folder, terrain, manifest.get("memory")))
+
+
+def check_real_memory(folder: str | Path) -> None:
+    """Raise PassportError where a policy was trained on an ablation's past: it is neither promoted nor handed on."""
+    told = read_manifest(Path(folder)).get("memory") or {}
+    if told.get("mode") == SHUFFLED:
+        raise PassportError(f"passport {folder}: {MADE_UP}")
 
 
 def fitted_rows(bars: Bars, spec: ObservationSpec, past: Tabled | None) -> NDArray[np.float32]:

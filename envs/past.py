@@ -5,6 +5,7 @@ asked, and fed, bar by bar. In exact mode `Live` equals `Tabled` to the last bit
 """
 
 import json
+from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 import numpy as np
@@ -13,9 +14,11 @@ from numpy.typing import ArrayLike, NDArray
 from ..market.bars import INTERVALS, Bar, Bars
 from ..memory.columns import MEMORY_COLUMNS
 from ..memory.moments import HORIZON, Embedding, Moments, PastError, matured
-from ..memory.recall import NEIGHBOURS, Progress, embargo_ms, memory_table, similarity
+from ..memory.recall import NEIGHBOURS, Progress, embargo_ms
 from ..memory.rescore import columns_of, nearest_in
+from ..memory.scoring import similarity
 from ..memory.store import MarketMemory, ingest
+from ..memory.table import memory_table
 
 Singles = NDArray[np.float32]
 
@@ -68,10 +71,23 @@ class Tabled:
         k: int = NEIGHBOURS,
         horizon: int = HORIZON,
         embargo: int | None = None,
+        before: Moments | None = None,
+        shuffled: int | None = None,
+        cache: Path | None = None,
         progress: Progress | None = None,
     ) -> "Tabled":
-        """Make a history's table, each row from what was known at its close; `horizon`, `embargo` in bars."""
-        table = memory_table(bars, embedder, k=k, horizon=horizon, embargo=embargo, progress=progress)
+        """Make a history's table, each row from what was known at its close; keywords as for `memory_table`."""
+        table = memory_table(
+            bars,
+            embedder,
+            k=k,
+            horizon=horizon,
+            embargo=embargo,
+            before=before,
+            shuffled=shuffled,
+            cache=cache,
+            progress=progress,
+        )
         return cls(bars.closed_at, table)
 
     def columns(self, closed_at: int) -> Singles:
@@ -98,6 +114,7 @@ class Live:
 
     The store may hold other moments too (a training slice's archive): they count by the same as-of rule. Own
     state is the last window + horizon bars; after a crash the same bars may come again and change nothing.
+    With `exact` the neighbours are the nearest there are; without, the store's graph answers from `ef` candidates.
     """
 
     def __init__(
@@ -111,10 +128,13 @@ class Live:
         horizon: int = HORIZON,
         embargo: int | None = None,
         exact: bool = True,
+        ef: int | None = None,
     ) -> None:
+        if exact and ef is not None:
+            raise PastError(f"ef {ef} is a matter of the approximate search, and the live past is asked exactly")
         if memory.width != embedder.width:
             raise PastError(f"the store is {memory.width} wide, the embedder {embedder.width}")
-        self._memory, self._embedder, self._exact = memory, embedder, exact
+        self._memory, self._embedder, self._exact, self._ef = memory, embedder, exact, ef
         self._interval, self._symbol, self._k, self._horizon = interval, symbol, k, horizon
         self._embargo = embargo
         self._rows: list[Bar] = []
@@ -125,7 +145,7 @@ class Live:
         rows = [*self._rows, bar][-self._embedder.window - self._horizon :]
         bars = Bars.from_rows(self._interval, rows, self._symbol)  # refuses an old or impossible bar
         vectors = [*self._vectors, self._embedder.vector(bars)][-self._horizon - 1 :]
-        ingest(self._memory, self._matured(bars, vectors))
+        ingest(self._memory, self._matured(bars, vectors), as_of=int(bars.closed_at[-1]))
         self._rows, self._vectors = rows, vectors
 
     def close(self) -> None:
@@ -149,6 +169,7 @@ class Live:
             embargo=embargo_ms(self._embedder, step, self._horizon, self._embargo),
             episode_ms=self._horizon * step,
             exact=self._exact,
+            ef=self._ef,
         )
         return columns_of(neighbours, self._embedder.high_volatility)
 
@@ -181,6 +202,7 @@ class Live:
             "horizon": self._horizon,
             "embargo": self._embargo,
             "exact": self._exact,
+            "ef": self._ef,
         }
 
     def _matured(self, bars: Bars, vectors: list[Singles]) -> Moments:

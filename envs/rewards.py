@@ -12,9 +12,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from ..market.addresses import is_own
 from ..market.jit import inlined_kernel
 from ..market.ledger import Account
-from .addresses import is_own
 from .own_parts import OwnPart, own_part
 
 PARTS = ("log_growth", "cost", "turnover", "drawdown", "downside", "differential_sharpe")

@@ -61,11 +61,13 @@ def load_trader(
     now: datetime | None = None,
     feed_interval: str | None = None,
     store: Path | None = None,
+    exact: bool = False,
     funding: Funding | None = None,
 ) -> Trader:
     """The trader that a passport describes, under its own limits in mode `limits`.
 
-    A policy with a memory keeps it in the folder `store`, made from the archive that its passport carries.
+    A policy with a memory keeps it in the folder `store`, made from the archive that its passport carries; with `exact`
+    it searches there exactly, however large that is.
     `feed_interval`, where given, must be the policy's: nothing is written for a feed that does not fit.
 
     Raises PassportError where the passport is not what it says, has expired at `now`, or may not trade on paper.
@@ -77,7 +79,9 @@ def load_trader(
         raise PassportError(f"the feed holds {feed_interval} bars, the policy lives at {passport.terrain.interval}")
     if passport.memory is not None and store is None:
         raise PassportError(f"passport {folder} looks into a past, and no folder was named to keep it in")
-    past = passport.memory.live(store) if passport.memory is not None and store is not None else None
+    past = None
+    if passport.memory is not None and store is not None:
+        past = passport.memory.live(store, exact=exact)
     terrain = passport.terrain.with_limits(replace(passport.terrain.limits, mode=limits))
     return Trader(
         name=str(passport.manifest["name"]),

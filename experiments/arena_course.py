@@ -141,7 +141,7 @@ def arena_course(config: TrainConfig, env: ArenaSchema) -> ArenaCourse:
     burnt = burn_in(config.seed, list(weights_of(env.scenario)), env)
     terrain = replace(terrain_of(config), instrument=burnt.instrument)
     bars = burnt.first
-    past, memory = past_of(bars, (0, len(bars)), terrain.spec, config.memory)
+    past, memory = past_of(bars, (0, len(bars)), terrain.spec, config.memory, config.seed)
     return ArenaCourse(
         config,
         terrain,

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from ..agents.policy import Decision, Policy
 from ..agents.rules import make_rule
-from ..envs.addresses import is_own, load
+from ..market.addresses import is_own, load
 from ..market.bars import Bar, Bars
 from ..market.ledger import Account
 from .course import CourseError

@@ -15,12 +15,13 @@ from ..envs.arena_past import ArenaMemory, Recollection
 from ..envs.curriculum import Stage
 from ..envs.features import feature_matrix
 from ..envs.observation import ObservationSpec
-from ..envs.remembrance import Remembrance
+from ..envs.remembrance import SHUFFLED, Remembrance
 from ..market.bars import Bars
 from ..market.orders import Instrument
 from ..memory.moments import moments_of
 from ..simulators.crowd import CrowdMarket
 from .seeds import derive_seed
+from .terrain import CourseError
 
 HISTORY = "history"  # beside scenarios' names
 Rows = NDArray[np.float32]
@@ -98,14 +99,17 @@ def frozen(memory: Remembrance | None, training: Bars) -> ArenaMemory | None:
     """The past of an arena: what `memory` makes of the training bars, and never more of them."""
     if memory is None:
         return None
+    if memory.mode == SHUFFLED:
+        raise CourseError("memory.outcomes=shuffled is for recorded bars alone: say env=history")
     archive = moments_of(training, memory.embedder, memory.horizon)
-    return ArenaMemory(memory.embedder, archive, memory.neighbours, memory.horizon)
+    return ArenaMemory(memory.embedder, archive, memory.neighbours, memory.horizon, memory.embargo)
 
 
 def archived(memory: Remembrance) -> ArenaMemory:
     """The same out of a passport, whose archive is that of its training slice."""
+    memory.check_real()
     assert memory.archive is not None
-    return ArenaMemory(memory.embedder, memory.archive.moments, memory.neighbours, memory.horizon)
+    return ArenaMemory(memory.embedder, memory.archive.moments, memory.neighbours, memory.horizon, memory.embargo)
 
 
 def _rows(bars: Bars, spec: ObservationSpec, memory: ArenaMemory | None) -> Rows:

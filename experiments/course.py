@@ -68,7 +68,7 @@ def course_of(bars: Bars, fold: Fold, config: TrainConfig) -> Course:
     """The course of one fold of `bars`; a past, where the observation has one, is fitted on the training slice."""
     terrain = terrain_of(config, bars.interval)
     validation, test = judged_slices(bars, fold, warm_up_bars(terrain.spec, bars.interval_ms))
-    past, memory = past_of(bars, fold.train, terrain.spec, config.memory)
+    past, memory = past_of(bars, fold.train, terrain.spec, config.memory, config.seed)
     return Course(
         config,
         terrain,

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from .ablation import Ablation, section_of
 from .assumed import cost_rows
 from .evaluate import Track
 from .evaluation_pictures import returns_picture, rolling_picture, trips_picture
@@ -35,14 +36,18 @@ WHERE = {
 }
 
 
-def render_page(measured: Measured, told: Mapping[str, Any], *, sharpe_days: int) -> str:
+def render_page(
+    measured: Measured, told: Mapping[str, Any], ablations: Mapping[str, Ablation] | None = None, *, sharpe_days: int
+) -> str:
     """The whole page as HTML; `told` are the facts of evaluation.json: slice, policy, data, costs, funding."""
+    without = [section_of(each, measured.figures["policy"]) for each in (ablations or {}).values()]
     body = {
         "equity": ("Equity", _equity(measured)),
         "sharpe": ("Rolling Sharpe", _or_words(rolling_picture(measured.tracks, sharpe_days), "too few bars")),
         "returns": ("Returns", _or_words(_returns(measured), "it never gained or lost anything")),
         "trips": ("Round trips", _trips(measured.tracks["policy"])),
         "figures": ("Figures", "".join(_group(section) for section in sections_of(measured))),
+        **({"memory": ("Memory", "".join(_group(section) for section in without))} if without else {}),
         "provenance": ("Provenance", _provenance(told)),
     }
     name = str(told["policy"])
@@ -136,6 +141,8 @@ def _provenance(told: Mapping[str, Any]) -> str:
         ]
     rows += cost_rows(told["costs"], told["funding"])
     rows.append(("Limits", "the policy under its passport's, baselines under none"))
+    if told.get("memory_mode") == "shuffled":
+        rows.append(("Memory", "trained with shuffled outcomes: a yardstick, not a policy to trade"))
     return facts(rows)
 
 

@@ -5,7 +5,7 @@ Environments seed episode stream i with base + i, so small neighbouring seeds wo
 
 import numpy as np
 
-ROLES = ("train", "validation", "test", "stress", "promote")
+ROLES = ("train", "validation", "test", "stress", "promote", "memory")
 
 
 def derive_seed(run_seed: int, role: str, fold: int = 0, worker: int = 0) -> int:

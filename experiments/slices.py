@@ -5,6 +5,7 @@ Makes the environments of both backends. Knows no trainer; where the bars come f
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -18,14 +19,16 @@ from ..envs.mixture import MixtureEnv
 from ..envs.observation import ObservationSpec
 from ..envs.passport import Terrain, fitted_rows
 from ..envs.past import Tabled
-from ..envs.remembrance import Remembrance
+from ..envs.remembrance import EXACT, SHUFFLED, Remembrance
 from ..envs.setup import EnvKeywords
 from ..market.bars import Bars
 from ..market.funding import Funding
+from ..market.jit import cache_root
 from ..market.limits import Limits
-from ..memory.embed import Embedder
+from ..memory.embedding import fit_embedder
 from .evaluate import Track, judge
 from .runs import bars_facts, funding_facts
+from .seeds import derive_seed
 from .splits import Fold
 from .terrain import CourseError
 
@@ -92,6 +95,8 @@ class Course:
                 told[name] = bars_facts(bars)
         if self.funding is not None:
             told["funding"] = funding_facts(self.funding)
+        if self.memory is not None:
+            told["memory"] = self.memory.to_json()
         return told
 
     def keywords(self) -> EnvKeywords:
@@ -119,14 +124,39 @@ def judged_slices(bars: Bars, fold: Fold, need: int) -> tuple[Bars | None, Bars 
 
 
 def past_of(
-    bars: Bars, train: tuple[int, int], spec: ObservationSpec, memory: MemorySchema
+    bars: Bars, train: tuple[int, int], spec: ObservationSpec, memory: MemorySchema, seed: int
 ) -> tuple[Tabled | None, Remembrance | None]:
-    """The past of an observation with memory columns, fitted on the bars `train` alone; none where it has none."""
+    """The past of an observation with memory columns, fitted on the bars `train` alone; none where it has none.
+
+    `seed`, the run's, draws whose outcome each moment is given where config wants them shuffled.
+    """
     if not spec.memory:
         return None, None
-    embedder = Embedder.fit(bars.slice(*train))
-    past = Tabled.of(bars, embedder, k=memory.neighbours, horizon=memory.horizon)
-    return past, Remembrance(embedder, bars.symbol, bars.interval, memory.neighbours, memory.horizon)
+    embedder = fit_embedder(memory.embedder, bars.slice(*train), window=memory.window, width=memory.width)
+    remembrance = Remembrance(
+        embedder,
+        bars.symbol,
+        bars.interval,
+        memory.neighbours,
+        memory.horizon,
+        embargo=memory.embargo,
+        mode=SHUFFLED if memory.outcomes == SHUFFLED else EXACT,
+    )
+    past = Tabled.of(
+        bars,
+        embedder,
+        k=memory.neighbours,
+        horizon=memory.horizon,
+        embargo=memory.embargo,
+        shuffled=derive_seed(seed, "memory") if memory.outcomes == SHUFFLED else None,
+        cache=neighbours_in(memory),
+    )
+    return past, remembrance
+
+
+def neighbours_in(memory: MemorySchema) -> Path:
+    """The folder of neighbours already found."""
+    return cache_root() / "memory" if memory.cache is None else Path(memory.cache)
 
 
 def _judged(bars: Bars, part: tuple[int, int], need: int) -> Bars | None:

@@ -51,6 +51,15 @@ def inlined_kernel(function: F) -> F:
     return _compile(function, nogil=True, error_model="numpy", forceinline=True, _nrt=False) if COMPILED else function
 
 
+def loose_kernel(function: F) -> F:
+    """Compile a sum whose order the compiler may choose, so that it fills vector registers; inlined and lean.
+
+    Its last bits differ between machines: whoever calls it must know a bound on that and let nothing else depend on it.
+    """
+    options = dict(nogil=True, error_model="numpy", forceinline=True, fastmath={"reassoc"}, _nrt=False)
+    return _compile(function, **options) if COMPILED else function
+
+
 def batch_kernel(function: F) -> F:
     """Compile a kernel whose `prange` loop runs over independent episodes or markets."""
     return _compile(function, nogil=True, parallel=True) if COMPILED else function

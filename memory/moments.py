@@ -6,14 +6,14 @@ a store that keeps its payload as JSON loses the last bit of a float64. Knows no
 
 import hashlib
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..market.bars import Bars
+from ..market.bars import CROSSED_GAP, Bars
 from ..market.jit import kernel
 
 HORIZON = 24  # bars
@@ -100,11 +100,50 @@ def matured(bars: Bars, vectors: Singles, horizon: int = HORIZON) -> Moments:
     )
 
 
+def together(first: Moments, second: Moments) -> Moments:
+    """Both in one, in the order of (known_at, id); a moment that stands in both counts once, as the first has it."""
+    new = ~np.isin(second.id, first.id)
+    names = [field.name for field in fields(Moments) if field.name != "names"]
+    columns = {name: np.concatenate([getattr(first, name), getattr(second, name)[new]]) for name in names}
+    order = np.lexsort((columns["id"], columns["known_at"]))
+    return Moments(**{name: column[order] for name, column in columns.items()}, names={**first.names, **second.names})
+
+
+def with_lent_outcomes(moments: Moments, seed: int, stretch_ms: int) -> Moments:
+    """The same moments, each with the outcome of another, known no later: a memory that forgot what followed what.
+
+    Outcomes are lent by stretches of one symbol, so that they change from bar to bar as little as they did: else every
+    column would jump, a policy would trade more for it, and lose by that alone. Later moments change no earlier draw.
+    """
+    drawn = np.empty(len(moments), np.int64)
+    for symbol in np.unique(moments.symbol):
+        rows = np.flatnonzero(moments.symbol == symbol)
+        _, starts, stretch = np.unique(moments.closed_at[rows] // stretch_ms, return_index=True, return_inverse=True)
+        chances = np.random.default_rng([seed, int(symbol)]).random(len(starts))
+        lenders = (chances * (starts + 1)).astype(np.int64)  # where the stretch that lends begins: at its own at latest
+        drawn[rows] = rows[lenders[stretch] + np.arange(len(rows)) - starts[stretch]]
+    return replace(moments, **{name: getattr(moments, name)[drawn] for name in OUTCOMES})
+
+
 def forward_outcomes(bars: Bars, horizon: int) -> Singles:
     """(T, 3) float32: log return, drawdown and volatility of the next `horizon` bars; NaN where unknown."""
     out = np.full((len(bars), len(OUTCOMES)), np.nan, np.float32)
     for start, stop in bars.segments():
         _fill_outcomes(bars.low, bars.close, start, stop - horizon, horizon, out)
+    return out
+
+
+def last_outcomes(histories: Sequence[Bars], horizon: int) -> Singles:
+    """(n, 3) float32: the outcome that the last bar of each history makes known; NaN where it makes none known.
+
+    The bits of `forward_outcomes` at the bar `horizon` before the last.
+    """
+    out = np.full((len(histories), len(OUTCOMES)), np.nan, np.float32)
+    for row, bars in enumerate(histories):
+        first = len(bars) - horizon - 1
+        longest = (CROSSED_GAP + 1) * bars.interval_ms
+        if first >= 0 and (np.diff(bars.opened_at[first:]) <= longest).all():
+            _fill_outcomes(bars.low[first:], bars.close[first:], 0, 1, horizon, out[row : row + 1])
     return out
 
 

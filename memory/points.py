@@ -3,53 +3,48 @@
 Knows nothing of similarity.
 """
 
-from dataclasses import dataclass
+from collections.abc import Mapping
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from .moments import Ints, PastError, Singles
+from .scoring import Searched
+
+Labels = Mapping[str, int] | None  # the numbers of names; None where the labels are numbers themselves
+
+_NO_SUCH = -(2**62)  # a label that no point bears
 
 
-@dataclass(frozen=True, eq=False)
-class Points:
-    """The searched moments in the order of `known_at`; `id` is the caller's row, which settles ties."""
-
-    vectors: Singles
-    known_at: Ints
-    symbol: Ints
-    episode: Ints
-    id: Ints
-
-
-def checked(
-    vectors: ArrayLike,
-    known_at: ArrayLike,
-    query_vectors: ArrayLike,
-    query_at: ArrayLike,
-    symbol: ArrayLike | None,
-    query_symbol: ArrayLike | None,
-    episode: ArrayLike | None,
-) -> tuple[Points, Singles, Ints, Ints]:
-    """Points in order, query vectors, their instants and symbols; wrong shapes, types or NaN are refused."""
+def checked_points(
+    vectors: ArrayLike, known_at: ArrayLike, symbol: ArrayLike | None, episode: ArrayLike | None
+) -> tuple[Searched, Labels]:
+    """Points in order, and what their symbols are called; wrong shapes, types or NaN are refused."""
     matrix, known = _matrix(vectors, "vectors"), _times(known_at, "known_at")
-    queries, asked_at = _matrix(query_vectors, "query_vectors"), _times(query_at, "query_at")
-    if queries.shape[1] != matrix.shape[1]:
-        raise PastError(f"queries are {queries.shape[1]} wide, the points {matrix.shape[1]}")
-    if (symbol is None) != (query_symbol is None):
-        raise PastError("symbol and query_symbol go together: one of them is missing")
-    symbols, asked = np.zeros(len(matrix), np.int64), np.zeros(len(queries), np.int64)
-    if symbol is not None and query_symbol is not None:
-        symbols, asked = _labels(symbol, query_symbol)
     rows = np.arange(len(matrix), dtype=np.int64)
-    episodes = rows if episode is None else _labels(episode, [])[0]
+    symbols, names = (np.zeros(len(matrix), np.int64), None) if symbol is None else _numbered(symbol)
+    episodes = rows if episode is None else _numbered(episode)[0]
     _check_rows(len(matrix), "vectors", known_at=known, symbol=symbols, episode=episodes)
-    _check_rows(len(queries), "query_vectors", query_at=asked_at, query_symbol=asked)
-    if np.all(known[:-1] <= known[1:]):  # an archive is sorted already: nothing is copied
-        return Points(matrix, known, symbols, episodes, rows), queries, asked_at, asked
-    order = np.argsort(known, kind="stable")
-    points = Points(matrix[order], known[order], symbols[order], episodes[order], order)
-    return points, queries, asked_at, asked
+    order = rows
+    if not np.all(known[:-1] <= known[1:]):  # an archive is sorted already: nothing is copied
+        order = np.argsort(known, kind="stable")
+        matrix, known, symbols, episodes = matrix[order], known[order], symbols[order], episodes[order]
+    line = np.argsort(symbols, kind="stable")
+    place = np.empty(len(order), np.int64)
+    place[order[line]] = rows
+    return Searched(matrix, known, symbols, episodes, order, line, place), names
+
+
+def checked_queries(
+    vectors: ArrayLike, asked_at: ArrayLike, symbol: ArrayLike | None, width: int, names: Labels
+) -> tuple[Singles, Ints, Ints]:
+    """Query vectors, their instants and the numbers of their symbols."""
+    queries, at = _matrix(vectors, "query_vectors"), _times(asked_at, "query_at")
+    if queries.shape[1] != width:
+        raise PastError(f"queries are {queries.shape[1]} wide, the points {width}")
+    symbols = np.zeros(len(queries), np.int64) if symbol is None else _known_numbers(symbol, names)
+    _check_rows(len(queries), "query_vectors", query_at=at, query_symbol=symbols)
+    return queries, at, symbols
 
 
 def _check_rows(rows: int, of: str, **columns: Ints) -> None:
@@ -58,15 +53,22 @@ def _check_rows(rows: int, of: str, **columns: Ints) -> None:
             raise PastError(f"{name} has {len(column)} rows, {of} have {rows}")
 
 
-def _labels(points: ArrayLike, queries: ArrayLike) -> tuple[Ints, Ints]:
-    """Labels as numbers: equal where the labels are equal."""
-    left: NDArray[np.generic] = np.ravel(points)
-    right: NDArray[np.generic] = np.ravel(queries)
-    if all(np.issubdtype(labels.dtype, np.integer) or not len(labels) for labels in (left, right)):
-        return np.ascontiguousarray(left, np.int64), np.ascontiguousarray(right, np.int64)
-    _, codes = np.unique([str(label) for label in (*left, *right)], return_inverse=True)
-    numbers = np.ascontiguousarray(codes, np.int64)
-    return numbers[: len(left)], numbers[len(left) :]
+def _numbered(labels: ArrayLike) -> tuple[Ints, Labels]:
+    """Labels as numbers, equal where the labels are equal."""
+    column: NDArray[np.generic] = np.ravel(labels)
+    if np.issubdtype(column.dtype, np.integer) or not len(column):
+        return np.ascontiguousarray(column, np.int64), None
+    names, codes = np.unique([str(label) for label in column], return_inverse=True)
+    return np.ascontiguousarray(codes, np.int64), {str(name): code for code, name in enumerate(names)}
+
+
+def _known_numbers(labels: ArrayLike, names: Labels) -> Ints:
+    column: NDArray[np.generic] = np.ravel(labels)
+    if np.issubdtype(column.dtype, np.integer):
+        if names is not None:
+            raise PastError("query_symbol holds numbers where symbol holds names")
+        return np.ascontiguousarray(column, np.int64)
+    return np.array([(names or {}).get(str(label), _NO_SUCH) for label in column], np.int64)
 
 
 def _matrix(values: ArrayLike, name: str) -> Singles:

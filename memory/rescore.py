@@ -11,7 +11,7 @@ import numpy as np
 
 from .columns import MEMORY_COLUMNS, outcome_columns
 from .moments import PastError, Singles
-from .recall import product_slack, similarity
+from .scoring import product_slack
 from .store import MarketMemory, Neighbour, Payload
 
 UNIT = 1.001  # |x| |y| of an embedder's vectors, their own rounding included
@@ -29,23 +29,40 @@ def nearest_in(
     embargo: int = 0,
     episode_ms: int | None = None,
     exact: bool = True,
+    ef: int | None = None,
 ) -> list[Neighbour]:
     """Find up to k nearest moments known at `as_of`, at most one a symbol and stretch of `episode_ms`.
 
     Vectors are of unit norm. With `exact` the result is that of `nearest_as_of` over the same moments in the
-    archive's order; without it, the best of one approximate answer.
+    archive's order; without it, the best of an approximate answer, `ef` candidates wide: more only
+    where near-copies leave fewer than k.
     """
     row = np.ascontiguousarray(vector, np.float32)
-    limit = FIRST_FETCH * k
+    if ef is not None and ef < k:
+        raise PastError(f"ef {ef} must be at least k, {k}")
+    limit = FIRST_FETCH * k if ef is None else min(FIRST_FETCH * k, ef)
     while True:
-        hits = memory.query(row, as_of, limit, symbol=symbol, embargo=embargo, exact=exact)
+        beam = None if ef is None else max(ef, limit)
+        hits = memory.query(row, as_of, limit, symbol=symbol, embargo=embargo, exact=exact, ef=beam)
         chosen = _one_an_episode(_rescored(row, hits), k, episode_ms)
-        if not exact or len(hits) < limit:
+        if len(hits) < limit or (not exact and len(chosen) == k):
             return chosen
         held_back = min(hit.similarity for hit in hits) + product_slack(memory.width, UNIT)
         if len(chosen) == k and chosen[-1].similarity > held_back:
             return chosen
         limit *= GROWTH
+
+
+def similarities(vector: Singles, rows: Sequence[Singles]) -> list[float]:
+    """`recall.similarity` of one vector and each row, to the last bit: all rows in step, each summed in order.
+
+    The product of two float32 is exact in float64; adding 0.0 makes a sum of nothing but −0.0 the kernel's 0.0.
+    """
+    if not rows:
+        return []
+    products = np.asarray(rows, np.float64) * vector.astype(np.float64)
+    sums = np.add.accumulate(products, axis=1)[:, -1] + 0.0
+    return [float(value) for value in sums.astype(np.float32)]
 
 
 def columns_of(neighbours: Sequence[Neighbour], high_volatility: float) -> Singles:
@@ -65,7 +82,8 @@ def _outcome(payload: Payload) -> tuple[float, float, float]:
 
 
 def _rescored(vector: Singles, hits: Sequence[Neighbour]) -> list[Neighbour]:
-    again = [hit._replace(similarity=similarity(vector, hit.vector)) for hit in hits]
+    values = similarities(vector, [hit.vector for hit in hits])
+    again = [hit._replace(similarity=value) for hit, value in zip(hits, values, strict=True)]
     return sorted(again, key=lambda hit: (-hit.similarity, hit.payload["known"], hit.id))
 
 

@@ -4,7 +4,7 @@ Stores are indexes: written only when an outcome is known, rebuildable from the 
 without an instant. Knows no engine: `edge.py` and `server.py` do.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple, NotRequired, Protocol, TypedDict
 
 import numpy as np
@@ -14,6 +14,10 @@ from .moments import EXACT_MS, Moments, PastError, Singles
 from .recall import Progress
 
 BATCH = 1000  # points an upsert: an acknowledged batch is on disk
+EF = 256  # beam of an approximate search unless told: what it finds and what it costs stands in docs/benchmarks.md
+LINKS, CONSTRUCTION_EF = 32, 160  # of the graph: edges a point, and the beam that it is built with
+SCANNED_KIB = 10_000  # of vectors: up to it points are scanned rather than walked
+OVERSAMPLING = 4.0  # times k: what the beam found by int8 codes and is weighed again by float32
 
 
 class Payload(TypedDict):
@@ -36,6 +40,14 @@ class Neighbour(NamedTuple):
     payload: Payload
 
 
+class Page(NamedTuple):
+    """Points as they stand in a store: what an upsert takes."""
+
+    ids: list[int]
+    vectors: Singles
+    payloads: list[Payload]
+
+
 class MarketMemory(Protocol):
     """A store of moments: Qdrant Edge in this process, or a Qdrant server."""
 
@@ -53,22 +65,54 @@ class MarketMemory(Protocol):
         symbol: str | None = None,
         embargo: int = 0,
         exact: bool = True,
+        ef: int | None = None,
     ) -> list[Neighbour]:
-        """Return up to k points with known ≤ as_of (≤ as_of − embargo if of `symbol`), best first."""
+        """Return up to k points with known ≤ as_of (≤ as_of − embargo if of `symbol`), best first.
+
+        Without `exact` a large store answers from its graph, `ef` (default: EF, at least k) candidates wide.
+        `":memory:"` has no graph: it searches exactly whatever it is asked, and refuses an `ef`.
+        """
 
     def count(self) -> int: ...
-    def optimize(self) -> bool: ...
+    def optimize(self) -> bool:
+        """Build the graph that its size calls for; True if any was built. Blocks for minutes: never in a decision."""
+
     def close(self) -> None: ...
 
 
-def ingest(memory: MarketMemory, moments: Moments, progress: Progress | None = None) -> None:
-    """Upsert moments in batches; the same moments again change nothing."""
+class Listed(MarketMemory, Protocol):
+    """A store that can also tell all that it holds: what a move needs."""
+
+    def pages(self, size: int = BATCH) -> Iterator[Page]:
+        """Every point once, ids rising."""
+
+
+def store_name(kind: str, embedder: str) -> str:
+    """The name of a store of one embedder, a folder's or a collection's: vectors of two must never meet."""
+    return f"{kind}-{embedder[:12]}" if embedder else kind
+
+
+def ingest(
+    memory: MarketMemory, moments: Moments, progress: Progress | None = None, *, as_of: int | None = None
+) -> None:
+    """Upsert moments in batches; the same moments again change nothing.
+
+    `as_of` is now: a moment whose outcome is not known by then is refused, and none is written. None only for what
+    comes out of an archive, which holds no other moments.
+    """
+    if as_of is not None and len(moments) and (last := int(moments.known_at.max())) > as_of:
+        raise PastError(f"a moment known at {last} cannot be stored at {as_of}: its outcome is not known yet")
     for start in range(0, len(moments), BATCH):
         rows = range(start, min(start + BATCH, len(moments)))
-        payloads = [payload_of(moments, row) for row in rows]
-        memory.upsert([int(moments.id[row]) for row in rows], moments.vectors[start : rows.stop], payloads)
+        memory.upsert(*page_of(moments, rows))
         if progress is not None:
             progress(rows.stop, len(moments))
+
+
+def page_of(moments: Moments, rows: range) -> Page:
+    """These rows of the moments as points."""
+    payloads = [payload_of(moments, row) for row in rows]
+    return Page(moments.id[rows.start : rows.stop].tolist(), moments.vectors[rows.start : rows.stop], payloads)
 
 
 def payload_of(moments: Moments, row: int) -> Payload:
@@ -105,7 +149,9 @@ def checked_points(
     return lists
 
 
-def checked_query(where: str, width: int, vector: ArrayLike, as_of: int | None, k: int, embargo: int) -> list[float]:
+def checked_query(
+    where: str, width: int, vector: ArrayLike, as_of: int | None, k: int, embargo: int, exact: bool, ef: int | None
+) -> list[float]:
     """The query vector as a list, once nothing about the question is wrong."""
     row = np.asarray(vector, np.float32)
     if row.shape != (width,):
@@ -117,8 +163,16 @@ def checked_query(where: str, width: int, vector: ArrayLike, as_of: int | None, 
         raise PastError(f"k {k} of a query to {where} must be at least 1")
     if embargo < 0:
         raise PastError(f"embargo {embargo} of a query to {where} must be 0 or more")
+    if ef is not None and (exact or ef < k):
+        raise PastError(f"ef {ef} of a query to {where} needs exact=False and must be at least k, {k}")
     values: list[float] = row.tolist()
     return values
+
+
+def beam(k: int, ef: int | None) -> tuple[int, float]:
+    """How wide to search a graph for k, and how many times k to weigh again: never more than the beam found."""
+    width = max(EF, k) if ef is None else ef
+    return width, min(OVERSAMPLING, width / k)
 
 
 def _check_instant(value: object, what: str) -> None:

@@ -1,6 +1,7 @@
 """Score a trained policy on bars that its training never saw, beside the baselines.
 
 wavetank evaluate policy=RUN [slice=test] [market.path=FILE.parquet] [out=DIR]
+wavetank evaluate policy=RUN memory=off|shuffled [memory_seeds=8]                  # what does it make of its memory?
 """
 
 from collections.abc import Sequence
@@ -25,14 +26,21 @@ GAP, EDGES = 2, 2  # columns between two of the table, and around it
 def main(composed: DictConfig) -> None:
     """Open the door of `wavetank evaluate`."""
     config = schema.typed(composed, schema.EvaluateConfig)
-    from ..experiments.examine import PAGE, RESULT, examine  # heavy, as in train
+    from ..experiments.ablation import difference_of, section_of, verdict_of  # heavy, as in train
+    from ..experiments.examine import PAGE, RESULT, examine, walks_of
     from ..experiments.figure_groups import sections_of
     from ..experiments.met_before import Met
     from .progress import turns_bar
 
-    with turns_bar("judging", 1 + len(config.baselines)) as turn:
+    with turns_bar("judging", walks_of(config)) as turn:
         examined = examine(config, progress=turn)
-    show_sections("policy under its limits, baselines under none", sections_of(examined.measured))
+    trained = "; trained with shuffled outcomes" if examined.told.get("memory_mode") == "shuffled" else ""
+    show_sections(f"policy under its limits, baselines under none{trained}", sections_of(examined.measured))
+    if examined.ablation is not None:
+        section = section_of(examined.ablation, examined.figures["policy"])
+        show_sections(f"the policy with its memory and without{trained}", [section])
+        print(f"memory    {verdict_of(examined.ablation)}")
+        print(f"          {difference_of(examined.ablation)}")
     if met := examined.told.get("met"):
         print(f"bars      {Met(**met).sentence}")
     if examined.folder is not None:

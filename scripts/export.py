@@ -32,7 +32,7 @@ def export(given: argparse.Namespace, now: datetime) -> int:
     from ..agents.reissue import reissue  # with numpy and onnxruntime behind it: heavier than a usage message needs
     from ..agents.seal import signer_of
     from ..agents.signing import public_key, signing_key
-    from ..envs.passport import load_passport
+    from ..envs.passport import check_real_memory, load_passport
 
     key = None if given.sign is None else signing_key(given.sign)
     trusted = None if given.verify is None else public_key(given.verify)
@@ -42,6 +42,7 @@ def export(given: argparse.Namespace, now: datetime) -> int:
     passport = load_passport(source, now=now, public_key=trusted)  # a damaged one is not handed on
     folder, manifest = source, passport.manifest
     if given.out is not None:
+        check_real_memory(source)
         folder = given.out
         manifest = reissue(source, folder, expires_at=expires_at, stages=stages, signing_key=key)
     terrain, ends = passport.terrain, manifest["expires_at"]

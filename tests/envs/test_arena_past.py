@@ -1,5 +1,7 @@
 """The arena's past: a frozen archive and the market's own matured moments, held against one search over both."""
 
+import pickle
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -12,8 +14,9 @@ from wavetank.envs.observation import ObservationSpec
 from wavetank.market.bars import Bars
 from wavetank.memory.columns import MEMORY_COLUMNS
 from wavetank.memory.embed import Embedder
-from wavetank.memory.moments import Moments, moments_of
-from wavetank.memory.recall import nearest_as_of, write_columns
+from wavetank.memory.moments import Embedding, Moments, moments_of
+from wavetank.memory.recall import nearest_as_of
+from wavetank.memory.table import write_columns
 from wavetank.simulators.crowd import CrowdMarket
 
 HORIZON, K = 6, 12
@@ -57,6 +60,60 @@ def test_own_moments_are_recalled_and_not_before_their_embargo(memory: ArenaMemo
     first = available.index(True)
     assert first >= memory.embedder.window - 1 + HORIZON + 40
     assert all(available[first:])
+
+
+class OneByOne:
+    """The same embedder, for those that see one market at a time."""
+
+    def __init__(self, embedder: Embedding) -> None:
+        self.window, self.width, self.digest = embedder.window, embedder.width, embedder.digest
+        self.high_volatility, self.vectors, self.vector = embedder.high_volatility, embedder.vectors, embedder.vector
+
+
+def test_many_markets_asked_together_recall_as_each_alone(memory: ArenaMemory, lived: Bars) -> None:
+    """Twenty markets, each a stretch of its own; alone they are asked through an embedder that sees one at a time, and
+    some bars without the others."""
+    count, bars = 20, 90
+    single = replace(memory, embedder=OneByOne(memory.embedder))
+    starts = [6 * i for i in range(count)]
+    together, alone = Recollection(memory, "1m", count, bars), Recollection(single, "1m", count, bars)
+    rng, told = np.random.default_rng(3), set[bytes]()
+    ages = np.zeros(count, int)
+    while ages.min() < bars:
+        rows = [i for i in range(count) if ages[i] < bars and rng.uniform() < 0.9]
+        shown = [lived.slice(starts[i] + max(0, ages[i] + 1 - memory.bars), starts[i] + ages[i] + 1) for i in rows]
+        found = together.columns(rows, shown)
+        for place, i in enumerate(rows):
+            assert alone.columns([i], [shown[place]])[0].tobytes() == found[place].tobytes()
+            told.add(found[place].tobytes())
+        ages[rows] += 1
+    assert len(told) > 100
+    for name, array in together.kept._asdict().items():
+        assert array.tobytes() == getattr(alone.kept, name).tobytes(), name
+
+
+def test_a_memory_that_was_asked_travels_to_another_process(memory: ArenaMemory, lived: Bars) -> None:
+    shown = [lived.slice(60, 60 + memory.bars)]
+    first = Recollection(memory, "1m", 1, 5).columns([0], shown)
+    sent = pickle.dumps(memory)
+    assert len(sent) == len(pickle.dumps(replace(memory)))  # nothing that was prepared goes along
+    again = Recollection(pickle.loads(sent), "1m", 1, 5).columns([0], shown)
+    assert again.tobytes() == first.tobytes()
+    assert first[0, -1] == 1.0
+
+
+def test_a_moment_whose_outcome_crosses_a_gap_is_not_lived_through(memory: ArenaMemory, lived: Bars) -> None:
+    opened_at = lived.opened_at.copy()
+    opened_at[70:] += 20 * lived.interval_ms
+    broken, window = replace(lived, opened_at=opened_at), memory.embedder.window
+    past = Recollection(memory, "1m", 1, len(broken))
+    for t in range(120):
+        past.columns([0], [broken.slice(max(0, t + 1 - memory.bars), t + 1)])
+    kept, own = past.taken(0), moments_of(broken.slice(0, 120), memory.embedder, HORIZON)
+    assert len(own) == (70 - window + 1 - HORIZON) + (50 - window + 1 - HORIZON)
+    np.testing.assert_array_equal(kept.closed_at, own.closed_at)
+    np.testing.assert_array_equal(kept.outcomes[:, 0], own.forward_return)
+    np.testing.assert_array_equal(kept.vectors, own.vectors)
 
 
 @pytest.mark.parametrize("more", [{}, {"wake_steps": 25, "book": 2}])

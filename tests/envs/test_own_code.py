@@ -14,13 +14,13 @@ import numpy as np
 import pytest
 
 from wavetank.agents.frozen import PassportError
-from wavetank.envs.addresses import load_module, own_sources
 from wavetank.envs.features import feature_matrix
 from wavetank.envs.observation import ObservationSpec
 from wavetank.envs.own_code import write_own
 from wavetank.envs.own_trials import drawn_market
 from wavetank.envs.passport import Terrain, export_passport, load_passport
 from wavetank.execution.history import read_history
+from wavetank.market.addresses import load_module, own_sources
 from wavetank.market.costs import Costs
 from wavetank.market.limits import Limits
 from wavetank.market.orders import Instrument

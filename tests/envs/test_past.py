@@ -3,10 +3,12 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
+from numpy.typing import ArrayLike
 from tests.memory.walks import HOUR_MS, walk
 
 from wavetank.envs.past import Fed, Live, Nothing, Past, Tabled
@@ -14,6 +16,7 @@ from wavetank.memory.columns import MEMORY_COLUMNS
 from wavetank.memory.edge import EdgeMemory
 from wavetank.memory.embed import Embedder
 from wavetank.memory.moments import PastError
+from wavetank.memory.store import MarketMemory, Neighbour, Payload
 
 ROOT = Path(__file__).parents[2]
 BARS = walk(420, gap_at=300)
@@ -21,7 +24,7 @@ EMBEDDER = Embedder.fit(BARS, 200, window=32, width=12)
 HORIZON, K = 6, 10
 
 
-def live(memory: EdgeMemory) -> Live:
+def live(memory: MarketMemory) -> Live:
     return Live(memory, EMBEDDER, interval="1h", symbol="X", k=K, horizon=HORIZON)
 
 
@@ -45,6 +48,61 @@ def test_live_and_tabled_columns_are_equal_to_the_last_bit(tmp_path: Path, table
             available += float(row[MEMORY_COLUMNS.index("available")])
         assert available > 150
         assert memory.count() == (300 - 31 - HORIZON) + (120 - 31 - HORIZON)
+
+
+class Ledger:
+    """A store that only writes down what it is given, and when it is known."""
+
+    width = EMBEDDER.width
+
+    def __init__(self) -> None:
+        self.known: list[int] = []
+
+    def upsert(self, ids: Sequence[int], vectors: ArrayLike, payloads: Sequence[Payload]) -> None:
+        self.known += [payload["known"] for payload in payloads]
+
+    def query(
+        self,
+        vector: ArrayLike,
+        as_of: int,
+        k: int,
+        *,
+        symbol: str | None = None,
+        embargo: int = 0,
+        exact: bool = True,
+        ef: int | None = None,
+    ) -> list[Neighbour]:
+        raise AssertionError((exact, ef))
+
+    def count(self) -> int:
+        return len(self.known)
+
+    def optimize(self) -> bool:
+        return False
+
+    def close(self) -> None: ...
+
+
+def test_a_moment_is_stored_with_the_bar_that_makes_its_outcome_known_and_not_before() -> None:
+    ledger = Ledger()
+    past = live(ledger)
+    for t in range(200):
+        before = ledger.count()
+        past.on_bar(BARS.bar(t))
+        assert ledger.known[before:] == ([int(BARS.closed_at[t])] if t >= 31 + HORIZON else [])
+
+
+def test_how_the_store_is_asked_is_one_of_the_terms(tmp_path: Path) -> None:
+    ledger = Ledger()
+    asked = Live(ledger, EMBEDDER, interval="1h", symbol="X", k=K, horizon=HORIZON, exact=False, ef=99)
+    for bar in BARS.slice(0, 40):
+        asked.on_bar(bar)
+    with pytest.raises(AssertionError, match=r"\(False, 99\)"):
+        asked.columns(int(BARS.closed_at[39]))
+    with pytest.raises(PastError, match="saved with exact False, not True"):
+        live(ledger).restore(asked.state())
+    with pytest.raises(PastError, match="ef 99 is a matter of the approximate search"):
+        Live(ledger, EMBEDDER, interval="1h", ef=99)
 
 
 def test_after_a_restart_the_same_bars_may_come_again(tmp_path: Path, tabled: Tabled) -> None:
@@ -99,6 +157,45 @@ def test_after_a_kill_the_past_goes_on_as_if_nothing_had_happened(tmp_path: Path
             past.on_bar(BARS.bar(i))
             closed_at = int(BARS.closed_at[i])
             np.testing.assert_array_equal(past.columns(closed_at), tabled.columns(closed_at))
+
+
+def run_into_the_gap(path: str, state_file: str, last: int) -> None:
+    """Save the state behind every bar but the last, whose moment the store has taken: then wait to be killed."""
+    past = live(opened(Path(path)))
+    for i in range(last + 1):
+        past.on_bar(BARS.bar(i))
+        if i < last:
+            part = Path(state_file + ".part")
+            part.write_bytes(past.state())
+            part.replace(state_file)
+    sys.stdout.write("stored\n")
+    sys.stdout.flush()
+    signal.pause()
+
+
+@pytest.mark.parametrize("last", [37, 120, 345])  # the first moment ever, one of many, one behind a gap
+def test_a_kill_between_the_stored_moment_and_the_saved_state_changes_nothing(
+    tmp_path: Path, tabled: Tabled, last: int
+) -> None:
+    path, state_file = tmp_path / "s", tmp_path / "state"
+    call = f"run_into_the_gap({str(path)!r}, {str(state_file)!r}, {last})"
+    code = f"from tests.envs.test_past import run_into_the_gap; {call}"
+    process = subprocess.Popen([sys.executable, "-c", code], cwd=ROOT, stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    assert process.stdout.readline() == "stored\n"
+    os.kill(process.pid, signal.SIGKILL)
+    process.stdout.close()
+    process.wait()
+    with opened(path) as memory:
+        held = memory.count()
+        past = live(memory)
+        past.restore(state_file.read_bytes())
+        for i in range(last, min(last + 40, len(BARS))):
+            past.on_bar(BARS.bar(i))
+            if i == last:
+                assert memory.count() == held  # the moment that came again replaced itself
+            closed_at = int(BARS.closed_at[i])
+            assert past.columns(closed_at).tobytes() == tabled.columns(closed_at).tobytes()
 
 
 def test_a_bar_whose_outcome_could_not_be_stored_may_come_again(

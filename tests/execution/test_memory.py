@@ -11,6 +11,7 @@ import pytest
 
 from wavetank.agents.frozen import PassportError
 from wavetank.agents.seal import write_seal
+from wavetank.envs import remembrance
 from wavetank.envs.observation import ObservationSpec
 from wavetank.envs.passport import Terrain, export_passport, load_passport
 from wavetank.envs.past import Tabled
@@ -22,11 +23,13 @@ from wavetank.execution.history import read_history
 from wavetank.execution.journal import Journal
 from wavetank.execution.replay import replay
 from wavetank.execution.session import Settings, begin, load_trader
+from wavetank.experiments.evaluate import judge
 from wavetank.market.bars import Bars
 from wavetank.market.costs import Costs
 from wavetank.market.limits import Limits
 from wavetank.market.orders import Instrument
 from wavetank.memory.embed import Embedder
+from wavetank.memory.store import EF
 
 from ..envs.networks import restless_network
 from ..market.handmade import drawn_bars
@@ -47,10 +50,14 @@ def past(bars: Bars) -> Tabled:
 
 @pytest.fixture(scope="module")
 def passport(bars: Bars, past: Tabled, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return _exported(bars, past, tmp_path_factory.mktemp("memory") / "passport")
+
+
+def _exported(bars: Bars, past: Tabled, folder: Path) -> Path:
     terrain = Terrain(ObservationSpec.load("spine_memory"), Instrument(lot=0.01), Costs(), Limits(mode="live"), "1h")
     return export_passport(
         restless_network(terrain.spec.width),
-        tmp_path_factory.mktemp("memory") / "passport",
+        folder,
         terrain,
         bars.slice(0, TRAIN),
         name="mindful",
@@ -94,6 +101,24 @@ def test_paper_with_a_live_past_equals_the_env_with_a_tabled_one(
     assert np.array(memories)[:, -1].sum() > 300  # the past was there to be looked at on most bars
 
 
+def test_on_bars_that_follow_the_archive_paper_equals_the_env_over_archive_and_own_bars(
+    passport: Path, bars: Bars, tmp_path: Path
+) -> None:
+    """What a promotion rehearses: the policy meets bars that training has not seen, and remembers the archive."""
+    unseen, mind = bars.slice(TRAIN - 80, len(bars)), load_passport(passport)
+    _trade(passport, unseen, tmp_path / "paper.db", tmp_path / "store")
+    booked = read_history(tmp_path / "paper.db")
+    assert mind.memory is not None
+    tabled = mind.memory.tabled(unseen)
+    assert tabled.matrix_for(unseen)[64:, -1].all()  # the archive speaks as soon as the first window is whole
+    alone = Tabled.of(unseen, mind.memory.embedder, k=NEIGHBOURS, horizon=HORIZON)
+    assert not np.array_equal(alone.matrix_for(unseen), tabled.matrix_for(unseen))
+    track = judge(mind.policy, unseen, mind.terrain, past=tabled)
+    rows = np.searchsorted(booked.opened_at + unseen.interval_ms - 1, track.closed_at)
+    assert track.trades[-1] > 3
+    np.testing.assert_array_equal(booked.equity[rows], track.equity)
+
+
 def test_a_session_that_stops_goes_on_with_the_store_it_left(passport: Path, bars: Bars, tmp_path: Path) -> None:
     _trade(passport, bars, tmp_path / "whole.db", tmp_path / "whole")
     _trade(passport, bars.slice(0, 500), tmp_path / "broken.db", tmp_path / "broken")
@@ -111,6 +136,28 @@ def test_a_feed_of_another_interval_leaves_no_store(passport: Path, tmp_path: Pa
     with pytest.raises(PassportError, match="the feed holds 1m bars, the policy lives at 1h"):
         load_trader(passport, "live", feed_interval="1m", store=tmp_path / "store")
     assert not (tmp_path / "store").exists()
+
+
+def test_a_large_past_is_asked_by_its_graph_and_the_passport_says_so(
+    bars: Bars, past: Tabled, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its archive is over the limit, which is lowered here: the mode is the manifest's, and the store is asked so."""
+    monkeypatch.setattr(remembrance, "EXACT_UP_TO", 100)
+    folder = _exported(bars, past, tmp_path / "passport")
+    told = json.loads((folder / "manifest.json").read_text())["memory"]
+    assert (told["mode"], told["ef"]) == ("hnsw", EF)
+    trader = load_trader(folder, "live", store=tmp_path / "store")
+    try:
+        assert trader.past is not None
+        terms = json.loads(trader.past.state())["terms"]
+        assert (terms["exact"], terms["ef"]) == (False, EF)
+    finally:
+        trader.close()
+    _trade(folder, bars.slice(0, 200), tmp_path / "paper.db", tmp_path / "store")
+    assert read_history(tmp_path / "paper.db").opened_at[-1] == bars.opened_at[199]
+    monkeypatch.undo()
+    with pytest.raises(PassportError, match="its memory has mode exact, its manifest says hnsw"):
+        load_passport(folder)
 
 
 def test_a_memory_that_is_not_the_manifests_is_named(passport: Path, tmp_path: Path) -> None:

@@ -1,6 +1,3 @@
-import os
-import shutil
-import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -8,13 +5,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import qdrant_edge
 from numpy.typing import NDArray
 
-from wavetank.memory.edge import IDENTITY, EdgeMemory
+from wavetank.memory.edge import IDENTITY, SHARD, EdgeDraft, EdgeMemory
 from wavetank.memory.moments import PastError
 from wavetank.memory.store import Payload
 
-ROOT = Path(__file__).parents[2]
 NOW = 1_700_000_000_123  # odd milliseconds: a float32 filter would blur them
 WIDTH = 8
 
@@ -162,35 +159,80 @@ def test_a_store_whose_index_is_broken_is_one_sentence(memory: EdgeMemory) -> No
         EdgeMemory(memory.path, WIDTH)
 
 
+@pytest.mark.parametrize("lost", [b"", None])
+def test_a_store_whose_vectors_are_torn_is_one_sentence(memory: EdgeMemory, lost: bytes | None) -> None:
+    """One of the engine's files cut short makes it panic; missing, it makes it hand out points without vectors."""
+    memory.upsert(range(50), units(50), [payload(NOW)] * 50)
+    memory.close()
+    (file,) = memory.path.glob("shard/segments/*/vector_storage/vectors/status.dat")
+    file.write_bytes(lost) if lost is not None else file.unlink()
+    with pytest.raises(PastError, match="the store at .* (cannot open|is torn: point [0-9]+ has no vector)"):
+        EdgeMemory(memory.path, WIDTH)
+
+
 def test_a_second_opener_is_told_that_the_store_is_locked(memory: EdgeMemory) -> None:
     code = f"from wavetank.memory.edge import EdgeMemory; EdgeMemory({str(memory.path)!r}, {WIDTH})"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert "is locked: another process has it open" in done.stderr.splitlines()[-1]
 
 
-def ingest_for_ever(path: str) -> None:
-    memory = EdgeMemory(path, WIDTH, embedder="e1")
-    for first in range(0, 10_000_000, 5):
-        memory.upsert(range(first, first + 5), units(5, seed=first), [payload(NOW + first)] * 5)
-        sys.stdout.write(f"{first + 5}\n")
-        sys.stdout.flush()
+def test_both_payload_indexes_are_there_before_the_first_point(memory: EdgeMemory) -> None:
+    memory.close()
+    shard = qdrant_edge.EdgeShard.load(str(memory.path / SHARD))
+    info = shard.info()
+    assert (info.points_count, sorted(info.payload_schema)) == (0, ["known", "symbol"])
+    shard.close()
 
 
-def test_a_killed_process_loses_no_acknowledged_point(tmp_path: Path) -> None:
-    path = tmp_path / "killed"
-    code = f"from tests.memory.test_edge import ingest_for_ever; ingest_for_ever({str(path)!r})"
-    process = subprocess.Popen([sys.executable, "-c", code], cwd=ROOT, stdout=subprocess.PIPE, text=True)
-    assert process.stdout is not None
-    acknowledged = [int(process.stdout.readline()) for _ in range(200)][-1]
-    os.kill(process.pid, signal.SIGKILL)
-    acknowledged = max([acknowledged, *(int(line) for line in process.stdout.read().split()[:-1])])
-    process.stdout.close()
-    process.wait()
-    with EdgeMemory(path, WIDTH, embedder="e1") as memory:
-        assert memory.count() >= acknowledged
-        for first in (0, acknowledged // 10 * 5, acknowledged - 5):
-            query = units(5, seed=first)[3]
-            best = memory.query(query, NOW + first, 1)[0]
-            assert best.id == first + 3
-            np.testing.assert_array_equal(best.vector, query)
-    shutil.rmtree(path)
+def test_pages_tell_every_point_once_ids_rising(memory: EdgeMemory) -> None:
+    ids = [(1 << 62) + 7 * i for i in range(25)]
+    memory.upsert(ids[::-1], units(25), [payload(NOW + i) for i in range(25)])
+    pages = list(memory.pages(10))
+    assert [len(page.ids) for page in pages] == [10, 10, 5]
+    assert [identity for page in pages for identity in page.ids] == ids
+    np.testing.assert_array_equal(np.concatenate([page.vectors for page in pages]), units(25)[::-1])
+    assert [point["known"] for page in pages for point in page.payloads] == [NOW + i for i in range(25)][::-1]
+
+
+def test_an_empty_store_has_no_pages(memory: EdgeMemory) -> None:
+    assert list(memory.pages()) == []
+
+
+@pytest.mark.parametrize(("exact", "ef"), [(True, 64), (False, 4)])
+def test_a_beam_that_could_not_be_honoured_is_refused(memory: EdgeMemory, exact: bool, ef: int) -> None:
+    with pytest.raises(PastError, match=f"ef {ef} of a query to .* needs exact=False and must be at least k, 5"):
+        memory.query(units(1)[0], NOW, 5, exact=exact, ef=ef)
+
+
+def test_a_store_that_must_exist_is_not_made(tmp_path: Path) -> None:
+    with pytest.raises(PastError, match="there is no store at .*nowhere"):
+        EdgeMemory(tmp_path / "nowhere", WIDTH, create=False)
+    assert not (tmp_path / "nowhere").exists()
+
+
+def test_what_a_process_killed_while_making_a_store_left_is_made_anew(tmp_path: Path) -> None:
+    half = tmp_path / "s" / (SHARD + ".part") / "segments"
+    half.mkdir(parents=True)
+    (half / "half").write_bytes(b"half")
+    with EdgeMemory(tmp_path / "s", WIDTH) as memory:
+        assert memory.count() == 0
+    assert sorted(path.name for path in (tmp_path / "s").iterdir()) == sorted([IDENTITY, SHARD])
+
+
+def test_a_draft_has_its_name_only_once_it_is_published(tmp_path: Path) -> None:
+    draft = EdgeDraft(tmp_path / "s", WIDTH, embedder="e1")
+    draft.upsert([1], units(1), [payload(NOW)])
+    assert [path.name for path in tmp_path.iterdir()] == ["s.part"]
+    draft.publish()
+    with EdgeMemory(tmp_path / "s", WIDTH, embedder="e1", create=False) as memory:
+        assert memory.count() == 1
+    with pytest.raises(PastError, match="there is a store at .* already"):
+        EdgeDraft(tmp_path / "s", WIDTH)
+    assert [path.name for path in tmp_path.iterdir()] == ["s"]
+
+
+def test_a_discarded_draft_leaves_nothing(tmp_path: Path) -> None:
+    draft = EdgeDraft(tmp_path / "s", WIDTH)
+    draft.upsert([1], units(1), [payload(NOW)])
+    draft.discard()
+    assert list(tmp_path.iterdir()) == []

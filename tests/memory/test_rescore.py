@@ -10,7 +10,8 @@ from numpy.typing import ArrayLike
 from wavetank.memory.edge import EdgeMemory
 from wavetank.memory.moments import Moments, PastError, symbol_code
 from wavetank.memory.recall import nearest_as_of
-from wavetank.memory.rescore import nearest_in
+from wavetank.memory.rescore import nearest_in, similarities
+from wavetank.memory.scoring import similarity
 from wavetank.memory.store import Neighbour, Payload, ingest
 
 N, WIDTH, HORIZON_MS = 600, 4, 50
@@ -57,17 +58,59 @@ def test_live_recall_equals_batch_recall_ties_and_episodes_included(tmp_path: Pa
             assert [hit.similarity for hit in found] == similarities[q][: len(rows)].tolist()
 
 
-def test_crowded_episodes_are_fetched_past_until_k_are_found(tmp_path: Path) -> None:
-    """The first fetch sees near-copies of one episode only; the other episodes lie behind them."""
+def one_crowded_episode() -> Moments:
+    """The nearest hundred are near-copies of one episode; the other episodes lie behind them."""
     near = np.tile(np.array([[1.0, 0.0]], np.float32), (100, 1))
     far = np.tile(np.array([[0.6, 0.8]], np.float32), (5, 1))
     known = np.r_[np.full(100, 10), 100 + 10 * np.arange(5)]
     code = symbol_code("X")
     none = np.zeros(105, np.float32)
-    moments = Moments(np.arange(105), np.full(105, code), known, known, none, none, none, np.r_[near, far], {code: "X"})
+    return Moments(np.arange(105), np.full(105, code), known, known, none, none, none, np.r_[near, far], {code: "X"})
+
+
+def test_crowded_episodes_are_fetched_past_until_k_are_found(tmp_path: Path) -> None:
+    moments = one_crowded_episode()
     with EdgeMemory(tmp_path / "s", 2) as memory:
         ingest(memory, moments)
-        found = nearest_in(memory, near[0], 1000, k=4, episode_ms=20)
+        found = nearest_in(memory, moments.vectors[0], 1000, k=4, episode_ms=20)
+        assert [hit.id for hit in found] == [0, 100, 102, 104]
+
+
+def test_vectorised_similarities_are_the_kernel_s_to_the_last_bit_compiled_or_not() -> None:
+    rng = np.random.default_rng(4)
+    interpreted = getattr(similarity, "py_func", similarity)
+    for width in (1, 2, 7, 32, 127, 128, 393):
+        rows = (rng.normal(size=(200, width)) * 10.0 ** rng.integers(-6, 3, (200, width))).astype(np.float32)
+        rows[0], rows[1] = 0.0, -0.0
+        vector = rng.normal(size=width).astype(np.float32)
+        found = np.array(similarities(vector, list(rows)), np.float32)
+        for kernel in (similarity, interpreted):
+            expected = np.array([kernel(vector, row) for row in rows], np.float32)
+            np.testing.assert_array_equal(found.view(np.int32), expected.view(np.int32))
+    assert similarities(vector, []) == []
+
+
+@pytest.mark.parametrize(("ef", "fetched"), [(None, 40), (12, 12), (300, 40)])
+def test_an_approximate_answer_is_no_longer_than_its_beam(tmp_path: Path, ef: int | None, fetched: int) -> None:
+    moments = crowd_of_twins()
+    asked: list[tuple[int, int | None]] = []
+
+    class Noting(EdgeMemory):
+        def query(self, vector: ArrayLike, as_of: int, k: int, **terms: Any) -> list[Neighbour]:
+            asked.append((k, terms["ef"]))
+            return super().query(vector, as_of, k, **terms)
+
+    with Noting(tmp_path / "s", WIDTH) as memory:
+        ingest(memory, moments)
+        assert len(nearest_in(memory, moments.vectors[0], 5000, k=5, exact=False, ef=ef)) == 5
+    assert asked == [(fetched, ef)]
+
+
+def test_an_approximate_answer_is_fetched_past_near_copies_too(tmp_path: Path) -> None:
+    moments = one_crowded_episode()
+    with EdgeMemory(tmp_path / "s", 2) as memory:
+        ingest(memory, moments)
+        found = nearest_in(memory, moments.vectors[0], 1000, k=4, episode_ms=20, exact=False, ef=8)
         assert [hit.id for hit in found] == [0, 100, 102, 104]
 
 

@@ -4,20 +4,23 @@ import hashlib
 import os
 import subprocess
 import sys
+from dataclasses import fields
 from pathlib import Path
 
 import numpy as np
 
 from wavetank.memory.columns import MEMORY_COLUMNS, outcome_columns
 from wavetank.memory.embed import Embedder
-from wavetank.memory.moments import forward_outcomes, moments_of
-from wavetank.memory.recall import memory_table, nearest_as_of
+from wavetank.memory.moments import Moments, forward_outcomes, moments_of, with_lent_outcomes
+from wavetank.memory.recall import nearest_as_of
+from wavetank.memory.table import memory_table
 
 from .walks import HOUR_MS, splice, walk
 
 ROOT = Path(__file__).parents[2]
 BARS = walk(500, gap_at=300)
 EMBEDDER = Embedder.fit(BARS, 300, window=32, width=12)
+COLUMNS = [field.name for field in fields(Moments) if field.name != "names"]
 AVAILABLE = MEMORY_COLUMNS.index("available")
 
 
@@ -79,6 +82,70 @@ def test_outcomes_that_are_not_known_yet_cannot_be_found_however_alluring() -> N
     np.testing.assert_array_equal(after[0], before[0])
     np.testing.assert_array_equal(after[1], before[1])
     assert (moments.known_at[before[0][0]] <= asked_at).all()
+
+
+def test_a_table_out_of_the_cache_is_the_table(tmp_path: Path) -> None:
+    table = memory_table(BARS, EMBEDDER, horizon=6, cache=tmp_path)
+    np.testing.assert_array_equal(table, memory_table(BARS, EMBEDDER, horizon=6))
+    (kept,) = tmp_path.iterdir()
+    np.testing.assert_array_equal(memory_table(BARS, EMBEDDER, horizon=6, cache=tmp_path), table)
+    np.testing.assert_array_equal(  # neighbours do not depend on what their outcomes are
+        memory_table(BARS, EMBEDDER, horizon=6, shuffled=1, cache=tmp_path),
+        memory_table(BARS, EMBEDDER, horizon=6, shuffled=1),
+    )
+    assert list(tmp_path.iterdir()) == [kept]
+    memory_table(BARS, EMBEDDER, horizon=6, k=9, cache=tmp_path)
+    memory_table(splice(BARS, walk(500, seed=99), 499), EMBEDDER, horizon=6, cache=tmp_path)
+    assert len(list(tmp_path.iterdir())) == 3
+
+
+def test_lent_outcomes_are_somebody_elses_and_never_of_later() -> None:
+    moments = moments_of(BARS, EMBEDDER, 6)
+    lent = with_lent_outcomes(moments, 3, 6 * HOUR_MS)
+    place = {outcome: i for i, outcome in enumerate(moments.forward_return.tolist())}
+    drawn = np.array([place[outcome] for outcome in lent.forward_return.tolist()])
+    assert (moments.known_at[drawn] <= moments.known_at).all()
+    assert (drawn != np.arange(len(drawn))).mean() > 0.9
+    np.testing.assert_array_equal(lent.forward_drawdown, moments.forward_drawdown[drawn])  # an outcome stays together
+    np.testing.assert_array_equal(lent.forward_volatility, moments.forward_volatility[drawn])
+    np.testing.assert_array_equal(lent.vectors, moments.vectors)
+    assert not np.array_equal(with_lent_outcomes(moments, 4, 6 * HOUR_MS).forward_return, lent.forward_return)
+
+
+def test_lent_outcomes_change_from_bar_to_bar_as_little_as_they_did() -> None:
+    """Else a policy would trade more on them, and lose by that alone."""
+    bars = walk(3000, seed=4)
+    moments = moments_of(bars, Embedder.fit(bars, window=32, width=12), 24)
+    lent = with_lent_outcomes(moments, 3, 24 * HOUR_MS)
+    before, after = (np.corrcoef(one.forward_return[:-1], one.forward_return[1:])[0, 1] for one in (moments, lent))
+    assert before > 0.9
+    assert after > 0.85
+
+
+def test_each_symbol_lends_to_itself_alone() -> None:
+    one, other = (moments_of(walk(500, seed=seed, symbol=name), EMBEDDER, 6) for seed, name in ((1, "A"), (2, "B")))
+    together = [np.r_[getattr(one, name), getattr(other, name)] for name in ("known_at", "id")]
+    order = np.lexsort(together[::-1])
+    both = Moments(
+        *(np.concatenate([getattr(part, name) for part in (one, other)])[order] for name in COLUMNS),
+        {**one.names, **other.names},
+    )
+    lent = with_lent_outcomes(both, 3, 6 * HOUR_MS)
+    for part in (one, other):
+        own = both.symbol == part.symbol[0]
+        np.testing.assert_array_equal(lent.forward_return[own], with_lent_outcomes(part, 3, 6 * HOUR_MS).forward_return)
+
+
+def test_lent_outcomes_know_no_future_either() -> None:
+    cut = 380
+    other = splice(BARS, walk(500, seed=99), cut)
+    table, changed = (memory_table(bars, EMBEDDER, horizon=6, shuffled=1) for bars in (BARS, other))
+    np.testing.assert_array_equal(changed[:cut], table[:cut])
+    plain = memory_table(BARS, EMBEDDER, horizon=6)
+    novelty = MEMORY_COLUMNS.index("novelty")
+    np.testing.assert_array_equal(table[:, novelty], plain[:, novelty])
+    on = plain[:, AVAILABLE] == 1
+    assert (table[on, 0] != plain[on, 0]).mean() > 0.9
 
 
 def digest() -> str:

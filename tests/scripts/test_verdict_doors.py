@@ -9,7 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from wavetank.market.parquet import write_bars
 from wavetank.scripts import cli
+
+from ..memory.walks import walk
 
 pytestmark = pytest.mark.slow
 
@@ -58,6 +61,29 @@ def test_a_run_at_another_interval_than_the_crowds_is_refused_with_every_reason(
     page = (tmp_path / "page.html").read_text()
     assert "Refused" in page
     assert list((tmp_path / "here").iterdir()) == []
+
+
+@pytest.mark.parametrize("exact_up_to", [200_000, 100])
+def test_paper_and_environment_remember_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, exact_up_to: int
+) -> None:
+    """A policy with a memory is rehearsed with its archive; what a large one's graph changes is told beside it."""
+    from wavetank.envs import remembrance
+
+    monkeypatch.setattr(remembrance, "EXACT_UP_TO", exact_up_to)
+    run = tmp_path / "run"
+    write_bars(tmp_path / "bars.parquet", walk(1600, seed=4))
+    of_bars = ["experiment=fast", "env=history", f"market.path={tmp_path / 'bars.parquet'}", "steps=512"]
+    asked = ["env.observation=spine_memory", "memory.horizon=8", f"memory.cache={tmp_path / 'found'}"]
+    assert wavetank(monkeypatch, "train", *of_bars, *asked, f"out={run}", "tracking=none") == 0
+    assert len(list((tmp_path / "found").iterdir())) == 1
+    assert wavetank(monkeypatch, "promote", f"run={run}", "standard.parity_bars=50") == 0
+    parity = json.loads((run / "parity.json").read_text())
+    assert parity["bars"] > 50
+    assert parity["differing"] == 0
+    assert ("graph" in parity) == (exact_up_to == 100)
+    if "graph" in parity:
+        assert set(parity["graph"]) == {"bars", "actions_apart", "largest", "lots_apart"}
 
 
 def test_a_policy_whose_gates_are_all_open_becomes_champion(
