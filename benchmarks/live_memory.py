@@ -1,9 +1,9 @@
-"""A live question to the past: `python benchmarks/live_memory.py [100000 1000000] [--keep DIR] [--queries 1000]`.
+"""A live question to the past: `python benchmarks/live_memory.py [100000] [1000000] [--keep DIR] [--queries 1000]`.
 
 An Edge store of n invented moments of 128 columns (`synthetic_moments.py`), payload indexes first, the graph built once
 (a million takes 10 to 25 minutes; `--keep` leaves the store in DIR and finds it there again). Then single questions as
 the live desk asks them, vectors and payloads read, k = 16: each by a moment at its own close, so that the as-of filter
-passes half of the points, nine tenths, or (asked after all of them) every one. Beside each beam of the graph: recall
+passes half of the points or nine tenths. Beside each beam of the graph: recall
 against exact search, and a numpy scan of the same prefix that answers exactly: points sorted by the instant they became
 known, one float32 product into a buffer made before, argpartition. Both on one thread, in turns, in this process.
 Last, what the graph does to the ten columns that the desk sees.
@@ -172,7 +172,7 @@ def gap(memory: EdgeMemory, past: Moments) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("n", type=int, nargs="*", default=[100_000, 1_000_000], help="points in a store")
+    parser.add_argument("n", type=int, nargs="*", default=[100_000], help="points in a store")
     parser.add_argument("--keep", type=Path, help="a folder in which stores are left, and found again")
     parser.add_argument("--queries", type=int, default=1000, help="questions of each kind")
     arguments = parser.parse_args()

@@ -151,7 +151,7 @@ def peers(past: Moments, found: Found, ours: list[float]) -> None:
             continue
         same = same_sets(theirs, found)
         ratio = seconds / float(np.median(ours))
-        about = {"sets_equal_ours": same, "recall": recall(theirs, found), "peer": "ours", "ratio": ratio}
+        about = {"sets_equal_ours": same, "recall": recall(theirs, found), "ratio_to_ours": ratio}
         report(Figure(f"the same by {name}, {len(past):,} × {WIDTH}", "CPU-s", [seconds], about))
 
 

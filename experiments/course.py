@@ -10,6 +10,7 @@ from ..conf.schema import TrainConfig
 from ..envs.passport import Terrain
 from ..market.bars import INTERVALS, Bars
 from ..market.limits import Limits
+from ..memory.recall import Progress
 from ..simulators.processes import mean_reversion, random_walk
 from .arena_course import ArenaCourse, MixtureCourse, arena_course, mixture_course
 from .evaluate import warm_up_bars
@@ -37,8 +38,11 @@ __all__ = [
 PROCESSES: dict[str, Callable[..., Bars]] = {"mean_reversion": mean_reversion, "random_walk": random_walk}
 
 
-def open_course(config: TrainConfig) -> Course:
-    """The course of a whole run: history is split by shares, a process drawn once for every role."""
+def open_course(config: TrainConfig, recalling: Progress | None = None) -> Course:
+    """The course of a whole run: history is split by shares, a process drawn once for every role.
+
+    `recalling` is told how many bars of a history have their memory columns.
+    """
     env = config.env
     if isinstance(env, ProcessEnv):
         return _process_course(config, terrain_of(config), env)
@@ -51,7 +55,7 @@ def open_course(config: TrainConfig) -> Course:
     purge = purge_bars(config, terrain.spec, bars.interval_ms)
     split = config.split
     fold = holdout(len(bars), validation=split.validation, test=split.test, purge=purge, embargo=split.embargo)
-    course = course_of(bars, fold, config)
+    course = course_of(bars, fold, config, recalling)
     return mixture_course(course, env) if isinstance(env, MixtureEnv) else course
 
 
@@ -64,11 +68,11 @@ def whole_timeline(config: TrainConfig) -> Bars:
     raise CourseError(f"a walk-forward needs bars to walk through: env=history or env=process, not {config.env.kind}")
 
 
-def course_of(bars: Bars, fold: Fold, config: TrainConfig) -> Course:
+def course_of(bars: Bars, fold: Fold, config: TrainConfig, recalling: Progress | None = None) -> Course:
     """The course of one fold of `bars`; a past, where the observation has one, is fitted on the training slice."""
     terrain = terrain_of(config, bars.interval)
     validation, test = judged_slices(bars, fold, warm_up_bars(terrain.spec, bars.interval_ms))
-    past, memory = past_of(bars, fold.train, terrain.spec, config.memory, config.seed)
+    past, memory = past_of(bars, fold.train, terrain.spec, config.memory, config.seed, recalling)
     return Course(
         config,
         terrain,

@@ -26,6 +26,7 @@ from ..market.funding import Funding
 from ..market.jit import cache_root
 from ..market.limits import Limits
 from ..memory.embedding import fit_embedder
+from ..memory.recall import Progress
 from .evaluate import Track, judge
 from .runs import bars_facts, funding_facts
 from .seeds import derive_seed
@@ -124,7 +125,12 @@ def judged_slices(bars: Bars, fold: Fold, need: int) -> tuple[Bars | None, Bars 
 
 
 def past_of(
-    bars: Bars, train: tuple[int, int], spec: ObservationSpec, memory: MemorySchema, seed: int
+    bars: Bars,
+    train: tuple[int, int],
+    spec: ObservationSpec,
+    memory: MemorySchema,
+    seed: int,
+    progress: Progress | None = None,
 ) -> tuple[Tabled | None, Remembrance | None]:
     """The past of an observation with memory columns, fitted on the bars `train` alone; none where it has none.
 
@@ -150,6 +156,7 @@ def past_of(
         embargo=memory.embargo,
         shuffled=derive_seed(seed, "memory") if memory.outcomes == SHUFFLED else None,
         cache=neighbours_in(memory),
+        progress=progress,
     )
     return past, remembrance
 

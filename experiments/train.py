@@ -17,6 +17,7 @@ from ..agents.policy import Callback, Metrics, Policy
 from ..conf.schema import TrainConfig
 from ..envs.passport import export_passport, load_passport
 from ..market.limits import Limits
+from ..memory.recall import Progress
 from .baselines import rules_of
 from .course import Course, open_course
 from .evaluate import Track
@@ -64,13 +65,15 @@ def train(
     callbacks: Sequence[Callback] = (),
     sinks: Sequence[Metrics] = (),
     run: RunFolder | None = None,
+    recalling: Progress | None = None,
 ) -> RunResult:
     """Train, freeze, judge on the validation slice, export and register. `now` (UTC) stamps record and passport.
 
-    An unfinished run of the same config in `config.out` goes on from its last checkpoint; so does `run`, where given.
+    `recalling` is told how many bars have their memory columns. An unfinished run of the same config in `config.out`
+    goes on from its last checkpoint; so does `run`, where given.
     """
     run = run or begin_run(config.out, config)
-    course = open_course(config)
+    course = open_course(config, recalling)
     _check_data(run, course)
     with ExitStack() as stack:
         if run.is_resumed:

@@ -39,7 +39,6 @@ from .memory_folder import (
     EMBEDDER,
     HERE,
     RULES,
-    bar,
     index_folder,
     instant,
     iso,
@@ -47,6 +46,7 @@ from .memory_folder import (
     opened_draft,
     opened_store,
 )
+from .progress import count_bar
 
 
 def main() -> int:
@@ -127,7 +127,7 @@ def _build_into(folder: Path, bars: Bars, stop: int, arguments: argparse.Namespa
         embedder=embedder.digest,
     ).append(moments)
     with EdgeMemory(index_folder(folder, embedder.digest), embedder.width, embedder=embedder.digest) as store:
-        with bar("moments into the live index") as advance:
+        with count_bar("moments into the live index") as advance:
             ingest(store, moments, advance, as_of=int(bars.closed_at[-1]))
         _optimized(store)
     _calibrate(folder, bars, moments, embedder, arguments.horizon)
@@ -137,7 +137,7 @@ def _build_into(folder: Path, bars: Bars, stop: int, arguments: argparse.Namespa
 def _calibrate(folder: Path, bars: Bars, moments: Moments, embedder: Fitted, horizon: int) -> None:
     """Write what advice is measured by, fitted on the training slice; a line, and nothing, where that is too short."""
     try:
-        with bar("training moments asked") as advance:
+        with count_bar("training moments asked") as advance:
             calibration = Calibration.fit(
                 moments,
                 embedder,
@@ -183,7 +183,7 @@ def _stats(arguments: argparse.Namespace) -> None:
 
 def _is_of(archive: Archive, store: Listed) -> bool:
     """Whether a store holds the archive's moments to the last bit, and no others."""
-    with bar("archive and index compared") as advance:
+    with count_bar("archive and index compared") as advance:
         truth = content_of(pages_of(archive.moments), advance, 2 * len(archive))
         held = content_of(store.pages(), lambda done, all_: advance(len(archive) + done, all_), 2 * len(archive))
     return truth == held
@@ -194,7 +194,11 @@ def _move(arguments: argparse.Namespace) -> None:
     source, target = arguments.source or memory.place, arguments.to or memory.place
     if source == target:
         raise PastError("--to or --from must say where the index goes, or comes from: a server's URL or edge:FOLDER")
-    with opened_store(memory, source) as store, opened_draft(memory, target) as draft, bar("points moved") as advance:
+    with (
+        opened_store(memory, source) as store,
+        opened_draft(memory, target) as draft,
+        count_bar("points moved") as advance,
+    ):
         moved = move(store, draft, advance)
     if target.startswith(HERE):
         with opened_store(memory, target) as copy:

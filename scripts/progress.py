@@ -135,6 +135,33 @@ def turns_bar(name: str, total: int) -> Iterator[Callable[[str], None]]:
             progress.stop()
 
 
+@contextmanager
+def count_bar(name: str) -> Iterator[Callable[[int, int], None]]:
+    """A bar on standard error that is told how much of how much is done. It appears when that is not all at once, and
+    goes when all is done."""
+    console = Console(stderr=True)
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    progress = Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
+    task = progress.add_task(name, total=None)
+    begun = False
+
+    def count(done: int, total: int) -> None:
+        nonlocal begun
+        if not begun and done < total:
+            progress.start()
+            begun = True
+        progress.update(task, completed=done, total=total)
+        if begun and done >= total:
+            progress.stop()
+            begun = False
+
+    try:
+        yield count
+    finally:
+        if begun:
+            progress.stop()
+
+
 def show_figures(title: str, figures: Mapping[str, Mapping[str, float]]) -> None:
     """Print a table, one line a policy."""
     table = Table(title=title, title_justify="left")

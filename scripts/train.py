@@ -23,10 +23,11 @@ def main(composed: DictConfig) -> None:
         steps = steps_asked(HydraConfig.get().overrides.task, config)
         run, config = unfinished_run(config.resume, steps)
     from ..experiments.train import train  # torch and its kin cost seconds: not for --help or a mistyped key
-    from .progress import show_figures, steps_bar
+    from .progress import count_bar, show_figures, steps_bar
 
-    with steps_bar(f"{config.agent.backend} on {config.env.kind}", config.steps, config.select) as bar:
-        result = train(config, now=datetime.now(UTC), callbacks=[bar], run=run)
+    shown = steps_bar(f"{config.agent.backend} on {config.env.kind}", config.steps, config.select)
+    with count_bar("bars recalled") as recalling, shown as bar:
+        result = train(config, now=datetime.now(UTC), callbacks=[bar], run=run, recalling=recalling)
     show_figures(
         "validation (policy under live limits, baselines under none)", {"policy": result.metrics} | result.baselines
     )

@@ -4,14 +4,13 @@ import hashlib
 import os
 import subprocess
 import sys
-from dataclasses import fields
 from pathlib import Path
 
 import numpy as np
 
 from wavetank.memory.columns import MEMORY_COLUMNS, outcome_columns
 from wavetank.memory.embed import Embedder
-from wavetank.memory.moments import Moments, forward_outcomes, moments_of, with_lent_outcomes
+from wavetank.memory.moments import forward_outcomes, moments_of, together, with_lent_outcomes
 from wavetank.memory.recall import nearest_as_of
 from wavetank.memory.table import memory_table
 
@@ -20,7 +19,6 @@ from .walks import HOUR_MS, splice, walk
 ROOT = Path(__file__).parents[2]
 BARS = walk(500, gap_at=300)
 EMBEDDER = Embedder.fit(BARS, 300, window=32, width=12)
-COLUMNS = [field.name for field in fields(Moments) if field.name != "names"]
 AVAILABLE = MEMORY_COLUMNS.index("available")
 
 
@@ -124,16 +122,29 @@ def test_lent_outcomes_change_from_bar_to_bar_as_little_as_they_did() -> None:
 
 def test_each_symbol_lends_to_itself_alone() -> None:
     one, other = (moments_of(walk(500, seed=seed, symbol=name), EMBEDDER, 6) for seed, name in ((1, "A"), (2, "B")))
-    together = [np.r_[getattr(one, name), getattr(other, name)] for name in ("known_at", "id")]
-    order = np.lexsort(together[::-1])
-    both = Moments(
-        *(np.concatenate([getattr(part, name) for part in (one, other)])[order] for name in COLUMNS),
-        {**one.names, **other.names},
-    )
+    both = together(one, other)
     lent = with_lent_outcomes(both, 3, 6 * HOUR_MS)
     for part in (one, other):
         own = both.symbol == part.symbol[0]
         np.testing.assert_array_equal(lent.forward_return[own], with_lent_outcomes(part, 3, 6 * HOUR_MS).forward_return)
+
+
+def test_moments_of_an_archive_count_beside_those_of_the_bars() -> None:
+    """What a desk remembers that was trained on one stretch and lives through the next: a table over both, cut."""
+    whole = memory_table(BARS, EMBEDDER, horizon=6)
+    early, late = BARS.slice(0, 260), BARS.slice(200, 500)
+    archive = moments_of(early, EMBEDDER, 6)
+    table = memory_table(late, EMBEDDER, horizon=6, before=archive)
+    alone = memory_table(late, EMBEDDER, horizon=6)
+    np.testing.assert_array_equal(table[60:], whole[260:])  # by then every window of the late bars is whole
+    assert not np.array_equal(alone[100:], table[100:])
+
+
+def test_two_archives_are_one_in_order_and_what_stands_in_both_counts_once() -> None:
+    early, late = (moments_of(BARS.slice(*part), EMBEDDER, 6) for part in ((0, 260), (200, 300)))
+    both, whole = together(early, late), moments_of(BARS.slice(0, 300), EMBEDDER, 6)
+    for name in ("id", "known_at", "forward_return", "vectors"):
+        np.testing.assert_array_equal(getattr(both, name), getattr(whole, name))
 
 
 def test_lent_outcomes_know_no_future_either() -> None:
