@@ -34,7 +34,7 @@ from wavetank.memory.moments import Moments, Singles
 from wavetank.memory.rescore import columns_of, nearest_in
 from wavetank.memory.store import EF, ingest
 
-K, BEAMS, SHARES, REPETITIONS = 16, (64, 128, 160, 192, 256, 512), (0.5, 0.9, 1.0), 3
+K, BEAMS, SHARES, REPETITIONS = 16, (64, 128, 160, 256), (0.5, 0.9), 3
 WINDOW = 64  # bars, the embargo
 TUNED = ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE")
 GAP_QUESTIONS, GAP_BELOW, GAP_FEW = 1000, 200_000, 200
