@@ -120,6 +120,7 @@ def beside(figure: dict[str, Any]) -> str:
         ("ratio_to_ours", "{:.1f} times ours"),
         ("sets_equal_ours", "{:.2%} of sets equal ours"),
         ("recall", "recall {:.4f}"),
+        ("share_equal", "equal in {:.1%}"),
     ):
         if key in about:
             told.append(words.format(about[key]))
