@@ -3,10 +3,10 @@
 An Edge store of n invented moments of 128 columns (`synthetic_moments.py`), payload indexes first, the graph built once
 (a million takes 10 to 25 minutes; `--keep` leaves the store in DIR and finds it there again). Then single questions as
 the live desk asks them, vectors and payloads read, k = 16: each by a moment at its own close, so that the as-of filter
-passes half of the points or nine tenths. Beside each beam of the graph: recall against exact search, and a numpy scan of
-the same prefix that answers exactly: points sorted by the instant they became known, one float32 product into a buffer
-made before, argpartition. Both on one thread, in turns, in this process. Last, what the graph does to the ten columns
-that the desk sees.
+passes half of the points or nine tenths. Beside each beam of the graph: recall against exact search, and a numpy scan
+of the same prefix that answers exactly: points sorted by the instant they became known, one float32 product into a
+buffer made before, argpartition. Both on one thread, in turns, in this process. Last, what the graph does to the ten
+columns that the desk sees.
 """
 
 import os
