@@ -37,6 +37,7 @@ DEFAULT_DATA = "../shared/data"
 KERNEL_CACHE_KEPT_S = 86_400
 SPEED_BARS = 2_000  # plain Python walks them in some 10 ms
 REQUIREMENT = re.compile(r"^([\w.-]+)(?:\[([\w-]+)\])?")
+FOUND_BEFORE = "memory"  # the folder of neighbours that training has found, beside the kernels'
 CACHE_NAME = re.compile(r"[0-9a-f]{16}")
 
 
@@ -181,8 +182,12 @@ def _kernels(prune: bool) -> Iterator[Finding]:
     yield Finding("kernels", f"compiled, {jit.threads()} threads, threading layer {layer}", total != 14.0)
     if layer == "workqueue":
         yield Finding("threading layer", "workqueue: one batch kernel at a time, from one thread of Python")
-    folder = jit.cache_root()
-    yield Finding("kernel cache", f"{folder} ({_megabytes(folder):.1f} MB)")
+    folder, found = jit.cache_root(), jit.cache_root() / FOUND_BEFORE
+    kernels = _megabytes(folder) - _megabytes(found)
+    yield Finding("kernel cache", f"{folder} ({kernels:.1f} MB)")
+    if found.is_dir():
+        searches = sum(1 for search in found.iterdir() if search.is_dir())
+        yield Finding("memory cache", f"{found} ({searches} searches, {_megabytes(found):.1f} MB; may be removed)")
     if prune and "NUMBA_CACHE_DIR" not in os.environ:
         yield from _pruned(folder, jit.kernel_folders())
 

@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 
 import wavetank
+from wavetank.conf.schema import MemorySchema
+from wavetank.experiments.slices import neighbours_in
 from wavetank.market import jit
 from wavetank.scripts import cli, doctor
 
@@ -89,6 +91,20 @@ def test_old_kernel_caches_go_and_fresh_current_and_foreign_folders_stay(
             os.utime(path, (2 * DAY_S, 2 * DAY_S))
     assert _examined(monkeypatch) == 0
     assert sorted(path.name for path in current.parent.iterdir()) == sorted([current.name, "1" * 16, "notes"])
+
+
+def test_what_a_memory_has_found_before_is_told_and_kept(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    folder = neighbours_in(MemorySchema("statistics", 64, None, 16, 24, None, "known", None))
+    for name in ("a", "b"):
+        (folder / name).mkdir(parents=True)
+        (folder / name / "neighbours.bin").write_bytes(b"0" * 1_500_000)
+    assert _examined(monkeypatch) == 0
+    told = _line(capsys.readouterr().out, "memory cache")
+    assert "2 searches, 3.0 MB; may be removed" in told
+    assert len(list(folder.iterdir())) == 2
 
 
 def test_the_extras_of_a_requirement_count_as_required() -> None:
