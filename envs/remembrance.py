@@ -112,8 +112,9 @@ class Remembrance:
         if self.mode == SHUFFLED:
             raise PastError(MADE_UP)
 
-    def tabled(self, bars: Bars) -> Tabled:
-        """What `live`, asked exactly, would say at each close of `bars`, were it fed with them."""
+    def tabled(self, bars: Bars, *, shuffled: int | None = None) -> Tabled:
+        """What `live`, asked exactly, would say at each close of `bars`, were it fed with them; with `shuffled`, a
+        seed, out of outcomes that are others'."""
         return Tabled.of(
             replace(bars, symbol=self.symbol),
             self.embedder,
@@ -121,6 +122,7 @@ class Remembrance:
             horizon=self.horizon,
             embargo=self.embargo,
             before=None if self.archive is None else self.archive.moments,
+            shuffled=shuffled,
         )
 
     def live(self, store: Path, *, exact: bool = False) -> Live:

@@ -142,17 +142,22 @@ def shuffled_course(course: Course, seeds: int) -> Iterator[Tabled]:
 def shuffled_pasts(
     bars: Bars, memory: Remembrance, run_seed: int, seeds: int, *, cache: Path | None = None
 ) -> Iterator[Tabled]:
-    """The table of `bars` once for each of `seeds` shuffles, none of them the one that a run may be trained with."""
-    for worker in range(1, seeds + 1):
+    """The table of `bars` once for each of `seeds` shuffles."""
+    for draw in shuffles(run_seed, seeds):
         yield Tabled.of(
             bars,
             memory.embedder,
             k=memory.neighbours,
             horizon=memory.horizon,
             embargo=memory.embargo,
-            shuffled=derive_seed(run_seed, "memory", worker=worker),
+            shuffled=draw,
             cache=cache,
         )
+
+
+def shuffles(run_seed: int, seeds: int) -> list[int]:
+    """Seeds of so many shuffles, none of them the one that a run may be trained with."""
+    return [derive_seed(run_seed, "memory", worker=worker) for worker in range(1, seeds + 1)]
 
 
 def section_of(ablation: Ablation, with_memory: Mapping[str, float]) -> Section:

@@ -16,7 +16,7 @@ from ..envs.passport import Passport, load_passport
 from ..envs.past import Tabled
 from ..market.costs import Costs
 from ..market.limits import Limits
-from .ablation import ON, SEEDS, SHUFFLED, Ablation, check_memory, compared, shuffled_course, walks_without
+from .ablation import ON, SEEDS, SHUFFLED, Ablation, check_memory, compared, shuffled_course, shuffles, walks_without
 from .baselines import rules_of
 from .course import CourseError, funding_of, history_bars, open_course
 from .evaluate import Track, judge
@@ -198,17 +198,23 @@ def _on_own_slice(path: Path, config: EvaluateConfig) -> Ground:
 
 def _on_file(passport: Passport, record: Mapping[str, Any], config: EvaluateConfig) -> Ground:
     terrain = passport.terrain
-    if terrain.spec.memory:
-        raise CourseError(f"observation {terrain.spec.name} looks into a past; judge the run on its own slices")
     bars = history_bars(config.market)
     if bars.interval != terrain.interval:
         raise CourseError(f"{config.market.path} holds {bars.interval} bars, the policy lives at {terrain.interval}")
     funding = funding_of(config.market, bars)
     cash = CASH if config.cash is None else config.cash
+    memory, seed = passport.memory, int(passport.manifest["training"].get("seed", 0))
+    if memory is not None:
+        memory.check_real()
+    own = None if memory is None else memory.tabled(bars)
 
     def judged(policy: Policy, *, name: str, limits: Limits | None = None, past: Tabled | None = None) -> Track:
         under = terrain if limits is None else terrain.with_limits(limits)
-        return judge(policy, bars, under, past=past, funding=funding, cash=cash, name=name)
+        return judge(policy, bars, under, past=past or own, funding=funding, cash=cash, name=name)
+
+    def shuffled(seeds: int) -> Iterator[Tabled]:
+        assert memory is not None  # else check_memory has refused
+        return (memory.tabled(bars, shuffled=draw) for draw in shuffles(seed, seeds))
 
     source = str(config.market.path)
     told = {
@@ -219,8 +225,9 @@ def _on_file(passport: Passport, record: Mapping[str, Any], config: EvaluateConf
         "met": met_before(bars, source, passport.manifest["training"], record)._asdict(),
         "costs": _costs(terrain.costs, is_crowd=False),
         "funding": None if funding is None else funding_facts(funding),
+        **_memory_of(passport),
     }
-    return Ground(passport, judged, told, lambda seeds: iter(()), int(passport.manifest["training"]["seed"]))
+    return Ground(passport, judged, told, shuffled, seed)
 
 
 def _memory_of(passport: Passport) -> dict[str, str]:

@@ -31,16 +31,16 @@ def memory_table(
     """(T, 10) float32 of MEMORY_COLUMNS: at each bar, what followed the most similar earlier bars.
 
     `horizon` and `embargo` (default: the longer of horizon and window) are in bars; an episode is a horizon. Moments
-    of `before`, an archive's, count beside those of these bars, by the same rule. With
-    `shuffled`, a seed, the neighbours stay and their outcomes are lent by others: see `with_lent_outcomes`. What was
-    found is kept in `cache` and not searched for again; processes that look for the same share the work.
+    of `before`, an archive's, count beside those of these bars, by the same rule; of two of one bar, these bars' one.
+    With `shuffled`, a seed, the neighbours stay and their outcomes are lent by others: see `with_lent_outcomes`. What
+    was found is kept in `cache` and not searched for again; processes that look for the same share the work.
     """
     out = np.zeros((len(bars), len(MEMORY_COLUMNS)), np.float32)
     vectors = embedder.vectors(bars)
     rows = np.flatnonzero(np.isfinite(vectors[:, 0]))
     moments = matured(bars, vectors, horizon)
     if before is not None:
-        moments = together(before, moments)
+        moments = together(moments, before)  # as in a store, into which a desk writes what it lives through
     if not len(rows) or not len(moments):
         return out
     embargo, episode_ms = embargo_ms(embedder, bars.interval_ms, horizon, embargo), horizon * bars.interval_ms

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from wavetank.agents.policy import Decision
 from wavetank.envs.observation import ObservationSpec
+from wavetank.envs.passport import load_passport
 from wavetank.envs.past import Tabled
 from wavetank.envs.remembrance import Remembrance
 from wavetank.experiments.ablation import (
@@ -31,7 +32,7 @@ from wavetank.experiments.ablation import (
     walks_without,
 )
 from wavetank.experiments.course import CourseError, open_course
-from wavetank.experiments.evaluate import Track, run_policy
+from wavetank.experiments.evaluate import Track, judge, run_policy
 from wavetank.experiments.examine import examine, walks_of
 from wavetank.experiments.statistics import Interval
 from wavetank.experiments.train import RunResult, train
@@ -39,7 +40,7 @@ from wavetank.market.bars import Bars
 from wavetank.market.limits import Limits
 from wavetank.market.store import write_bars
 from wavetank.memory.embed import Embedder
-from wavetank.memory.moments import Embedding
+from wavetank.memory.moments import Embedding, PastError
 from wavetank.simulators.patterns import LENGTH, patterns
 from wavetank.simulators.processes import RandomWalk, random_walk
 
@@ -284,10 +285,32 @@ def test_a_run_is_examined_with_its_memory_and_without_and_the_figures_stay_thos
 
 
 @pytest.mark.slow
+def test_on_other_bars_a_policy_remembers_its_archive_and_what_it_lives_through_there(
+    tmp_path: Path, remembering: RunResult
+) -> None:
+    made = wandering(900, seed=7)  # after the archive's time: before it, nothing in it would be known yet
+    other = replace(made, symbol="OTHER", opened_at=made.opened_at + 3000 * made.interval_ms)
+    file = write_bars(tmp_path / "OTHER.parquet", other)
+    words = [f"policy={remembering.folder}", f"market.path={file}", "baselines=[]", f"out={tmp_path / 'out'}"]
+    examined = examine(config_of("evaluate", *words, "memory=shuffled", "memory_seeds=2"))
+    passport = load_passport(remembering.passport)
+    assert passport.memory is not None
+    own = judge(passport.policy, other, passport.terrain, past=passport.memory.tabled(other), name="policy")
+    assert examined.figures["policy"] == own.metrics()
+    alone = Tabled.of(other, passport.memory.embedder, k=passport.memory.neighbours, horizon=passport.memory.horizon)
+    assert not np.array_equal(alone.matrix_for(other), passport.memory.tabled(other).matrix_for(other))
+    result = json.loads((tmp_path / "out" / "evaluation.json").read_text())
+    assert len(result["ablation"]["shuffled"]["by_seed"]) == 2
+    assert result["memory_mode"] == "exact"
+
+
+@pytest.mark.slow
 def test_a_run_that_was_trained_with_shuffled_outcomes_is_judged_as_trained_and_says_so(tmp_path: Path) -> None:
     bars = write_bars(tmp_path / "OURS.parquet", replace(wandering(2000), symbol="OURS"))
     words = (*TINY, f"market.path={bars}", f"out={tmp_path / 'run'}", "memory.outcomes=shuffled")
     run = train(config_of("train", *words), now=NOW)
+    with pytest.raises(PastError, match="neither promoted, nor exported, nor traded"):
+        examine(config_of("evaluate", f"policy={run.folder}", f"market.path={bars}", "baselines=[]"))
     examined = examine(config_of("evaluate", f"policy={run.folder}", "slice=validation", "baselines=[]"))
 
     assert examined.told["memory_mode"] == "shuffled"
