@@ -15,7 +15,6 @@ from typing import NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from ..market import addresses
 from ..market.addresses import is_own, own_sources
 from ..market.bars import CROSSED_GAP, Bar, Bars
 from . import families, history, house, indicators, kinds, own, rings, spine, timeframes
@@ -28,7 +27,6 @@ from .timeframes import base_bars, higher_ms, split_timeframe
 __all__ = ["FEATURES", "FeatureStream", "code_digest", "describe", "feature_matrix", "own_sources", "warm_up"]
 
 CODE = (
-    addresses,
     families,
     history,
     house,
