@@ -126,15 +126,18 @@ class Remembrance:
         )
 
     def live(self, store: Path, *, exact: bool = False) -> Live:
-        """A past over the Edge store at `store`, which is made from the archive where it holds less; for the mode hnsw
-        its graph is built then, which takes minutes once. `exact` asks a large past exactly all the same."""
+        """A past over the Edge store at `store`, which is made from the archive where it holds less.
+
+        For the mode hnsw what its graph lacks is built then: minutes at first, seconds where much was lived through
+        since. `exact` asks a large past exactly all the same.
+        """
         self.check_real()
         graph = self.mode == HNSW and not exact
         memory = EdgeMemory(store, self.embedder.width, embedder=self.embedder.digest)
         if self.archive is not None and memory.count() < len(self.archive):
             ingest(memory, self.archive.moments)
-            if graph:
-                memory.optimize()
+        if graph:  # also where a start before this one was killed on the way; nothing to do takes no time
+            memory.optimize()
         return Live(
             memory,
             self.embedder,

@@ -28,6 +28,7 @@ from wavetank.market.bars import Bars
 from wavetank.market.costs import Costs
 from wavetank.market.limits import Limits
 from wavetank.market.orders import Instrument
+from wavetank.memory.edge import EdgeMemory
 from wavetank.memory.embed import Embedder
 from wavetank.memory.store import EF
 
@@ -136,6 +137,32 @@ def test_a_feed_of_another_interval_leaves_no_store(passport: Path, tmp_path: Pa
     with pytest.raises(PassportError, match="the feed holds 1m bars, the policy lives at 1h"):
         load_trader(passport, "live", feed_interval="1m", store=tmp_path / "store")
     assert not (tmp_path / "store").exists()
+
+
+def test_a_graph_that_was_not_finished_is_finished_at_the_next_start(
+    bars: Bars, past: Tabled, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(remembrance, "EXACT_UP_TO", 100)
+    mind = load_passport(_exported(bars, past, tmp_path / "passport")).memory
+    assert mind is not None
+    built = list[int]()
+    optimize = EdgeMemory.optimize
+
+    def dying(memory: EdgeMemory) -> bool:
+        raise KeyboardInterrupt
+
+    def counted(memory: EdgeMemory) -> bool:
+        built.append(memory.count())
+        return optimize(memory)
+
+    monkeypatch.setattr(EdgeMemory, "optimize", dying)
+    with pytest.raises(KeyboardInterrupt):  # all points are in, the graph is not
+        mind.live(tmp_path / "store")
+    monkeypatch.setattr(EdgeMemory, "optimize", counted)
+    mind.live(tmp_path / "store").close()
+    mind.live(tmp_path / "store", exact=True).close()  # asked exactly, it needs none
+    assert mind.archive is not None
+    assert built == [len(mind.archive)]
 
 
 def test_a_large_past_is_asked_by_its_graph_and_the_passport_says_so(
