@@ -24,7 +24,7 @@ Products = NDArray[np.int32]
 
 LARGEST = 127
 BLOCK = 2048  # points a product: codes and products of one block stay in the second-level cache
-WIDEST = 4096  # columns up to which a sum of products of codes fits an int32 with room
+WIDEST = (2**31 - 1) // LARGEST**2  # columns up to which a sum of products of codes fits an int32
 _ROWS = 8192  # rotated at once
 FEWEST_ROWS = 16  # fewer queries than this go through float32: the integer product has a floor of its own
 _ROUNDED = 1.0 + 1e-4  # more than float32 can lose in the length of a row

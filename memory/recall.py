@@ -149,9 +149,10 @@ class Prepared:
     def _takes_codes(self, queries: int) -> bool:
         if self._product is not None:
             return self._product == "int8"
-        if queries <= gemm.FEWEST_ROWS or not (gemm.is_loaded() or queries * len(self) >= WORTH_TORCH):
+        if queries <= gemm.FEWEST_ROWS or self._points.vectors.shape[1] > gemm.WIDEST:
             return False
-        return gemm.integer_product() is not None
+        is_worth_it = gemm.is_loaded() or queries * len(self) >= WORTH_TORCH
+        return is_worth_it and gemm.integer_product() is not None
 
     @cached_property
     def _codes(self) -> tuple[gemm.Quantised, list[gemm.Codes]]:
