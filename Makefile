@@ -28,7 +28,7 @@ setup: .venv/.stamp ## Make .venv with everything in it (the other targets do th
 	@test -f src/wavetank/market/__init__.py || { echo "src/wavetank/* must be symbolic links and this copy has lost them: clone with 'git clone -c core.symlinks=true', on Windows inside WSL." >&2; exit 2; }
 	@test -n "$(PYTHON)" || { echo "wavetank needs Python 3.11 or 3.12 and found neither: install one (Debian and Ubuntu: apt install python3.11 python3.11-venv; macOS: brew install python@3.12; anywhere: uv python install 3.12) and put it on PATH, or name it: make PYTHON=/path/to/python3.12 setup" >&2; exit 2; }
 	@$(PYTHON) -c '$(USABLE)' 2>/dev/null || { echo "PYTHON=$(PYTHON) does not run as Python 3.11 or 3.12 with its venv module; name one that does: make PYTHON=/path/to/python3.12 setup" >&2; exit 2; }
-	@echo "setting up .venv with $(PYTHON): about 2.5 GB, some minutes, once"
+	@echo "setting up .venv with $(PYTHON): about 3.4 GB, some minutes, once"
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	$(BIN)/pip install -q --disable-pip-version-check $(PIP_ARGS) -r requirements.lock
 	$(BIN)/pip install -q --disable-pip-version-check --no-deps --no-build-isolation -e .
