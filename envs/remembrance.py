@@ -134,21 +134,25 @@ class Remembrance:
         self.check_real()
         graph = self.mode == HNSW and not exact
         memory = EdgeMemory(store, self.embedder.width, embedder=self.embedder.digest)
-        if self.archive is not None and memory.count() < len(self.archive):
-            ingest(memory, self.archive.moments)
-        if graph:  # also where a start before this one was killed on the way; nothing to do takes no time
-            memory.optimize()
-        return Live(
-            memory,
-            self.embedder,
-            interval=self.interval,
-            symbol=self.symbol,
-            k=self.neighbours,
-            horizon=self.horizon,
-            embargo=self.embargo,
-            exact=not graph,
-            ef=EF if graph else None,
-        )
+        try:
+            if self.archive is not None and memory.count() < len(self.archive):
+                ingest(memory, self.archive.moments)
+            if graph:  # also where a start before this one was killed on the way; nothing to do takes no time
+                memory.optimize()
+            return Live(
+                memory,
+                self.embedder,
+                interval=self.interval,
+                symbol=self.symbol,
+                k=self.neighbours,
+                horizon=self.horizon,
+                embargo=self.embargo,
+                exact=not graph,
+                ef=EF if graph else None,
+            )
+        except BaseException:
+            memory.close()  # else it stays locked for whoever tries again
+            raise
 
 
 def _mode(told: str, archive: Archive) -> str:

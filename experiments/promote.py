@@ -167,6 +167,9 @@ def parity_gate(evidence: Mapping[str, Any], standard: Standard) -> Gate:
         first = evidence["first_difference"]
         reasons.append(f"paper and environment differ on {evidence['differing']} bars, first {first}")
     figures = {key: evidence[key] for key in ("bars", "differing", "trades", "first_difference")}
+    for key in ("actions_apart", "lots_apart"):  # by the graph of a large memory, which paper would be asked by
+        if key in evidence.get("graph", {}):
+            figures[f"graph_{key}"] = evidence["graph"][key]
     return Gate("parity", not reasons, tuple(reasons), figures)
 
 

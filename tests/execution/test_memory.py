@@ -156,8 +156,9 @@ def test_a_graph_that_was_not_finished_is_finished_at_the_next_start(
         return optimize(memory)
 
     monkeypatch.setattr(EdgeMemory, "optimize", dying)
-    with pytest.raises(KeyboardInterrupt):  # all points are in, the graph is not
+    with pytest.raises(KeyboardInterrupt) as killed:  # all points are in, the graph is not
         mind.live(tmp_path / "store")
+    assert killed.value.__traceback__ is not None  # which keeps the store alive: it must have been let go of
     monkeypatch.setattr(EdgeMemory, "optimize", counted)
     mind.live(tmp_path / "store").close()
     mind.live(tmp_path / "store", exact=True).close()  # asked exactly, it needs none

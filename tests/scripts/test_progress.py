@@ -4,7 +4,7 @@ import io
 import pytest
 from rich.console import Console
 
-from wavetank.scripts.progress import EVERY_S, StepsBar, StepsLines, figures_told, steps_bar, turns_bar
+from wavetank.scripts.progress import EVERY_S, StepsBar, StepsLines, count_bar, figures_told, steps_bar, turns_bar
 
 ALL = {
     "train/loss": 0.5,
@@ -141,3 +141,19 @@ def test_a_wrong_input_shows_no_bar(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(ValueError, match="no such policy"), turns_bar("judging", 3):
         raise ValueError("no such policy")
     assert capsys.readouterr().err == ""
+
+
+def test_a_count_is_shown_while_there_is_more_to_do_and_goes_when_all_is_done(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("TTY_COMPATIBLE", "1")
+    with count_bar("bars recalled") as count:
+        count(5, 5)
+    assert capsys.readouterr().err == ""  # all at once: nothing worth a line
+    with count_bar("bars recalled") as count:
+        count(2, 5)
+        count(5, 5)
+    told = capsys.readouterr().err
+    assert "bars recalled" in told
+    assert "5/5" in told
+    assert told.endswith("\x1b[2K")  # the line is wiped

@@ -84,6 +84,8 @@ def test_paper_and_environment_remember_the_same(
     assert ("graph" in parity) == (exact_up_to == 100)
     if "graph" in parity:
         assert set(parity["graph"]) == {"bars", "actions_apart", "largest", "lots_apart"}
+        gates = {gate["name"]: gate for gate in json.loads((run / "promotion.json").read_text())["gates"]}
+        assert gates["parity"]["figures"]["graph_actions_apart"] == parity["graph"]["actions_apart"]
 
 
 def test_a_policy_whose_gates_are_all_open_becomes_champion(
