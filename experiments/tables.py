@@ -21,6 +21,8 @@ LABELS = {
     "differing": "bars that differ",
     "trades": "trades",
     "first_difference": "first difference",
+    "graph_actions_apart": "actions that a graph changes",
+    "graph_lots_apart": "positions that it changes",
 }
 SHARES = ("return", "drawdown")
 PER_BAR = "mean_over"  # shares so small that they read as basis points
